@@ -1,0 +1,21 @@
+//! visitscribe: from a consented sales visit's sound to a confirmed card and a signed webhook.
+//!
+//! The map, left to right as the data goes. A room may use the rooms to its left and no other
+//! (`tests/it/import_rule.rs` holds this):
+//!
+//! ```text
+//! domain <- engine <- stage <- pipeline <- service <- http <- cli <- main
+//! domain <- store, webhook <- service;   error, telemetry, config <- all
+//! ```
+//!
+//! * [`domain`]: the nouns. * [`engine`]: native models and the threads that own them.
+//! * [`stage`]: the nine verbs, `decode` to `summarize`. * [`pipeline`]: verbs declared in a file and run
+//!   over one visit. * [`store`]: SQL and stored audio. * [`webhook`]: envelope, signature, guarded client.
+//! * [`service`]: the use cases. * [`http`]: routes, live protocol, page. * [`cli`]: the terminal.
+
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod telemetry;
+
+pub use error::{Code, Error, Result};
