@@ -1,0 +1,137 @@
+"""Recogniser noise for training text. Nothing here is seen at run time."""
+import random
+import re
+
+from features import coarse
+
+FILLERS = ["嗯", "呃", "那个", "就是", "就是说", "啊", "哎", "这个", "对吧", "然后"]
+DIGIT = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "幺": 1}
+UNIT = {"十": 10, "百": 100, "千": 1000}
+NUM = re.compile("[零〇一二两三四五六七八九幺十百千万亿]+(?:点[零一二三四五六七八九]+)?")
+
+
+def value(s):
+    """Value of a spoken number such as 二十八万八 (288000), or None."""
+    if not any(c in "十百千万亿" for c in s):
+        return None
+    total = sec = cur = 0
+    last = 1
+    for c in s:
+        if c in DIGIT:
+            if cur:
+                return None
+            cur = DIGIT[c]
+            if c in "零〇":
+                last = 10
+        elif c in UNIT:
+            sec += (cur or (1 if c == "十" else 0)) * UNIT[c]
+            last, cur = UNIT[c], 0
+        else:
+            big = 10000 if c == "万" else 100000000
+            total = (total + sec + cur) * big
+            last, sec, cur = big, 0, 0
+    if cur:
+        sec += cur * (last // 10 if last >= 100 and s[-2:-1] not in "零〇" else 1)
+    return total + sec
+
+
+def digits(m, rng):
+    """One spoken number written the way a recogniser may write it."""
+    s = m.group()
+    if rng.random() < 0.35 or s in ("一", "万", "千", "百", "十", "亿", "万一", "千万", "两", "百千"):
+        return s
+    if "点" in s:
+        a, b = s.split("点", 1)
+        tail = ""
+        while b and b[-1] in "万亿":
+            tail, b = b[-1] + tail, b[:-1]
+        a = str(value(a)) if value(a) is not None else "".join(str(DIGIT[c]) for c in a if c in DIGIT)
+        return a + "." + "".join(str(DIGIT[c]) for c in b if c in DIGIT) + tail
+    v = value(s)
+    if v is None:
+        return "".join(str(DIGIT[c]) for c in s) if all(c in DIGIT for c in s) else s
+    if v >= 10000 and "万" in s:
+        style = rng.random()
+        a, _, b = s.partition("万")
+        if style < 0.4:
+            x = v / 10000
+            return f"{x:.4f}".rstrip("0").rstrip(".") + "万"
+        if style < 0.75 and value(a + "万"):
+            b_v = "" if not b else (str(value(b)) if value(b) is not None else "".join(str(DIGIT[c]) for c in b if c in DIGIT))
+            return f"{value(a + '万') // 10000}万{b_v}"
+        if style < 0.85:
+            return f"{v / 10000:.4f}".rstrip("0").rstrip(".")
+        return str(v)
+    return str(v)
+
+
+class Noise:
+    def __init__(self, pinyin):
+        level1 = []
+        for hi in range(0xB0, 0xD8):
+            for lo in range(0xA1, 0xFF):
+                try:
+                    level1.append(bytes([hi, lo]).decode("gb2312"))
+                except UnicodeDecodeError:
+                    pass
+        self.pinyin, self.same, self.near = pinyin, {}, {}
+        for c in level1:
+            s = pinyin.get(c)
+            if s:
+                self.same.setdefault(s, []).append(c)
+                self.near.setdefault(coarse(s), []).append(c)
+
+    def text(self, t, rng, rate):
+        if rng.random() < 0.7:
+            t = re.sub("百分之([零一二两三四五六七八九十百]+)",
+                       lambda m: (str(value(m[1])) if value(m[1]) is not None else "".join(str(DIGIT[c]) for c in m[1] if c in DIGIT)) + "%"
+                       if rng.random() < 0.7 else m[0], t)
+            t = NUM.sub(lambda m: digits(m, rng), t)
+        out = []
+        for ch in t:
+            r = rng.random()
+            s = self.pinyin.get(ch)
+            if s and r < rate:
+                pool = self.same.get(s, []) if rng.random() < 0.75 else self.near.get(coarse(s), [])
+                out.append(rng.choice(pool) if pool else ch)
+            elif r > 1 - rate * 0.12:
+                continue
+            elif r > 1 - rate * 0.2:
+                out.append(ch + ch)
+            else:
+                out.append(ch)
+        t = "".join(out)
+        if rng.random() < 0.3:
+            for f in FILLERS[:5]:
+                if rng.random() < 0.5:
+                    t = t.replace(f + "，", "").replace(f + "……", "")
+        if rng.random() < 0.1:
+            t = rng.choice(FILLERS) + t
+        if rate and rng.random() < 0.15 and len(t) > 8:
+            k = rng.randint(1, 2)
+            t = t[k:] if rng.random() < 0.5 else t[:-k]
+        return t
+
+    def visit(self, turns, rng, merge=0.12, cut=0.12, drop=0.03):
+        """turns: [(text, labels)] -> [(text, labels, weight of the positive labels)] as segments, noisy."""
+        rate = rng.choice([0.0, 0.02, 0.05, 0.1, 0.18])
+        out, i = [], 0
+        while i < len(turns):
+            text, labels = turns[i]
+            r = rng.random()
+            if r < merge and i + 1 < len(turns):
+                t2, l2 = turns[i + 1]
+                out.append((self.text(text, rng, rate) + self.text(t2, rng, rate), {**labels, **l2}, 1.0))
+                i += 2
+                continue
+            if r < merge + cut and len(text) > 14:
+                marks = [m.end() for m in re.finditer("[，。？！；,]", text[:-4]) if m.end() > 4]
+                k = rng.choice(marks) if marks else rng.randint(5, len(text) - 5)
+                for part in (text[:k], text[k:]):
+                    out.append((self.text(part, rng, rate), labels, 0.3 if labels else 1.0))
+            elif r < merge + cut + drop:
+                pass
+            else:
+                out.append((self.text(text, rng, rate), labels, 1.0))
+            i += 1
+        return out

@@ -1,0 +1,88 @@
+//! Deterministic stand-ins for the models, for tests of everything around them. Never part of a result that
+//! anybody is shown: the service takes them only from test code.
+
+use super::{
+    ClassifyRequest, EngineError, Engines, MomentClassifier, MomentScores, Piece, Pool, RecognizeRequest,
+    Recognizer, VOICE_WINDOW, VoiceDetector, VoiceReply, VoiceRequest,
+};
+use crate::domain::audio::Samples;
+use crate::domain::time::Millis;
+
+/// Says one fixed sentence for every second of audio begun.
+pub struct FakeRecognizer;
+
+/// What [`FakeRecognizer`] hears: one quote, one intent, one step, by turns of the audio's length.
+pub const FAKE_LINES: [&str; 3] =
+    ["这套一共28.8万元，月底前签可以打九折", "行，那合同发我，下周三签", "周五我把方案发给您"];
+
+impl Recognizer for FakeRecognizer {
+    fn recognize(&mut self, request: &RecognizeRequest) -> Result<Vec<Piece>, EngineError> {
+        let end = Samples(request.audio.len() as u64).to_millis();
+        let line = FAKE_LINES[(end.0 / 1000) as usize % FAKE_LINES.len()];
+        Ok(vec![Piece {
+            start_ms: Millis(0),
+            end_ms: end,
+            text: line.to_owned(),
+            avg_logprob: -0.2,
+            no_speech_prob: 0.01,
+            tokens: line.chars().count() as u32,
+        }])
+    }
+}
+
+/// Hears speech wherever the mean level of a window is above 0.01.
+pub struct FakeVoice;
+
+impl VoiceDetector for FakeVoice {
+    fn detect(&mut self, request: &VoiceRequest) -> Result<VoiceReply, EngineError> {
+        let probabilities = request
+            .samples
+            .chunks(VOICE_WINDOW)
+            .map(|w| if w.iter().map(|s| s.abs()).sum::<f32>() / w.len() as f32 > 0.01 { 0.95 } else { 0.02 })
+            .collect();
+        Ok(VoiceReply { state: request.state.clone(), probabilities })
+    }
+}
+
+/// Finds a quote where there is 元 or 折, an intent where there is 签, a step where there is 发给.
+pub struct FakeMoments;
+
+impl MomentClassifier for FakeMoments {
+    fn classify(&mut self, batch: &[ClassifyRequest]) -> Result<Vec<MomentScores>, EngineError> {
+        let has =
+            |text: &str, words: &[&str]| if words.iter().any(|w| text.contains(w)) { 0.9 } else { 0.05 };
+        Ok(batch
+            .iter()
+            .map(|r| MomentScores {
+                kinds: [
+                    has(&r.text, &["元", "折"]),
+                    0.05,
+                    0.05,
+                    has(&r.text, &["合同"]),
+                    has(&r.text, &["发给"]),
+                ],
+                categories: [0.1; 10],
+                levels: [0.8, 0.2],
+            })
+            .collect())
+    }
+
+    fn thresholds(&self) -> [f32; 5] {
+        [0.5; 5]
+    }
+}
+
+/// All three fakes on one thread each.
+pub fn engines() -> Result<Engines, EngineError> {
+    Ok(Engines {
+        recognizer: Pool::start("fake-recognizer", 1, 64, || {
+            Ok(Box::new(FakeRecognizer) as Box<dyn Recognizer>)
+        })?,
+        voice: Pool::start("fake-voice", 1, 64, || Ok(Box::new(FakeVoice) as Box<dyn VoiceDetector>))?,
+        moments: Pool::start("fake-moments", 1, 64, || {
+            Ok(Box::new(FakeMoments) as Box<dyn MomentClassifier>)
+        })?,
+        thresholds: FakeMoments.thresholds(),
+        models: Default::default(),
+    })
+}

@@ -1,0 +1,134 @@
+//! From manifests to running pools: check every file, load it, warm it up.
+//!
+//! Called at start by whatever runs a pipeline. Ready means that one request has gone through each model.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::manifest::{Kind, Manifest, Manifests, RUNTIME};
+use super::onnx::{self, Environment, OnnxMoments, SileroVoice};
+use super::whisper::WhisperWeights;
+use super::{
+    ClassifyRequest, EngineError, Engines, MomentClassifier, Pool, RecognizeRequest, Recognizer,
+    VOICE_WINDOW, VoiceDetector, VoiceRequest, installed,
+};
+use crate::error::{Code, Error, Result};
+
+/// Which models, and how many threads they get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Recogniser threads, each with its own decoding state.
+    pub workers: usize,
+    /// ggml threads inside each of them: 1 where workers run side by side, more for one file at a time.
+    pub threads: usize,
+    /// Jobs that may wait in each lane of each pool.
+    pub queue: usize,
+    /// Manifest of the recogniser.
+    pub recognizer: String,
+    /// Manifest of the voice detector.
+    pub vad: String,
+    /// Manifest of the classifier.
+    pub moments: String,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            threads: 1,
+            queue: 64,
+            recognizer: "whisper-base-q8_0".to_owned(),
+            vad: "silero-vad".to_owned(),
+            moments: "moments".to_owned(),
+        }
+    }
+}
+
+impl From<EngineError> for Error {
+    fn from(e: EngineError) -> Self {
+        let code = match e {
+            EngineError::Missing(_) => Code::ModelMissing,
+            EngineError::Altered(_) => Code::ModelAltered,
+            EngineError::Input(_) | EngineError::Failed(_) => Code::EngineFailed,
+        };
+        Self::caused(code, e.to_string(), e)
+    }
+}
+
+/// Loads and warms up all three models. Fails with [`Code::ModelMissing`] or [`Code::ModelAltered`] before
+/// anything is loaded if a file is not what its manifest says.
+pub fn load(models_dir: &Path, config: &EngineConfig) -> Result<Engines> {
+    let manifests = Manifests::read(models_dir)?;
+    let runtime = of_kind(&manifests, RUNTIME, Kind::Onnxruntime)?;
+    let recognizer = of_kind(&manifests, &config.recognizer, Kind::WhisperGgml)?;
+    let vad = of_kind(&manifests, &config.vad, Kind::SileroVad)?;
+    let moments = of_kind(&manifests, &config.moments, Kind::MomentClassifier)?;
+
+    let library = installed::require(runtime, models_dir)?;
+    let weights = installed::require(recognizer, models_dir)?;
+    let graph = installed::require(vad, models_dir)?;
+
+    let environment = onnx::environment(&library)?;
+    let models = [runtime, recognizer, vad, moments];
+    Ok(Engines {
+        recognizer: recognizer_pool(&weights, config)?,
+        voice: voice_pool(environment, vad, &graph, config.queue)?,
+        moments: moments_pool(environment, moments, models_dir, config.queue)?,
+        thresholds: onnx::thresholds(moments)?,
+        models: models.iter().map(|m| (m.name.clone(), m.model_ref())).collect(),
+    })
+}
+
+fn of_kind<'a>(manifests: &'a Manifests, name: &str, kind: Kind) -> Result<&'a Manifest> {
+    let manifest = manifests.get(name)?;
+    if manifest.kind == kind {
+        return Ok(manifest);
+    }
+    Err(Error::new(Code::InvalidConfig, format!("the model {name} is of another kind: a {kind:?} is needed")))
+}
+
+fn recognizer_pool(weights: &Path, config: &EngineConfig) -> Result<Pool<dyn Recognizer>, EngineError> {
+    let (weights, threads) = (WhisperWeights::load(weights)?, config.threads);
+    Pool::start("recognizer", config.workers, config.queue, move || {
+        let mut recognizer = weights.recognizer(threads)?;
+        recognizer.recognize(&RecognizeRequest {
+            audio: vec![0.0; 8_000],
+            language: "zh".to_owned(),
+            beam: 1,
+            window: super::EncoderWindow::Trimmed,
+            ..RecognizeRequest::default()
+        })?;
+        Ok(Box::new(recognizer) as Box<dyn Recognizer>)
+    })
+}
+
+fn voice_pool(
+    environment: &'static Environment,
+    manifest: &Manifest,
+    graph: &Path,
+    queue: usize,
+) -> Result<Pool<dyn VoiceDetector>, EngineError> {
+    let graph: Arc<[u8]> = std::fs::read(graph)
+        .map_err(|e| EngineError::Missing(format!("cannot read {}: {e}", graph.display())))?
+        .into();
+    let manifest = manifest.clone();
+    Pool::start("voice", 1, queue, move || {
+        let mut voice = SileroVoice::load(environment, &manifest, &graph)?;
+        voice.detect(&VoiceRequest { samples: vec![0.0; VOICE_WINDOW], ..VoiceRequest::default() })?;
+        Ok(Box::new(voice) as Box<dyn VoiceDetector>)
+    })
+}
+
+fn moments_pool(
+    environment: &'static Environment,
+    manifest: &Manifest,
+    models_dir: &Path,
+    queue: usize,
+) -> Result<Pool<dyn MomentClassifier>, EngineError> {
+    let (manifest, models_dir) = (manifest.clone(), models_dir.to_owned());
+    Pool::start("moments", 1, queue, move || {
+        let mut moments = OnnxMoments::load(environment, &manifest, &models_dir)?;
+        moments.classify(&[ClassifyRequest::default()])?;
+        Ok(Box::new(moments) as Box<dyn MomentClassifier>)
+    })
+}
