@@ -1,0 +1,150 @@
+//! classify: which kinds of moment an utterance is, by the model and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::moment::MomentKind;
+use crate::engine::{ClassifyRequest, Engines, Lane, MomentClassifier, MomentScores, Pool, PoolError};
+use crate::error::{Code, Error};
+
+/// How an utterance is put to the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassifyConfig {
+    /// Utterances before the judged one that the model is shown.
+    pub context: usize,
+    /// Decision thresholds in the order of `MomentKind::ALL`, instead of the manifest's.
+    pub thresholds: Option<[f32; 5]>,
+}
+
+impl Default for ClassifyConfig {
+    fn default() -> Self {
+        Self { context: 2, thresholds: None }
+    }
+}
+
+/// A kind of moment found in an utterance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detected {
+    /// Which of the five.
+    pub kind: MomentKind,
+    /// Its calibrated probability, 0..=1.
+    pub score: f32,
+    /// All that the model said of the utterance.
+    pub scores: MomentScores,
+}
+
+/// Texts put to the model in one job: enough to fill it, few enough to let live work in between.
+const BATCH: usize = 16;
+
+/// Asks the model.
+pub struct Classify {
+    pool: Pool<dyn MomentClassifier>,
+    context: usize,
+    thresholds: [f32; 5],
+}
+
+impl Classify {
+    /// Takes the model's pool; fails on thresholds outside 0..=1.
+    pub fn new(config: &ClassifyConfig, engines: &Engines) -> Result<Self, Error> {
+        let thresholds = config.thresholds.unwrap_or(engines.thresholds);
+        if thresholds.iter().any(|t| !(0.0..=1.0).contains(t)) {
+            return Err(Error::new(Code::InvalidConfig, "classify.thresholds must lie between 0 and 1"));
+        }
+        Ok(Self { pool: engines.moments.clone(), context: config.context, thresholds })
+    }
+
+    /// The kinds over their thresholds in `text`, said after `before` (oldest first), for someone who waits.
+    pub async fn run(&self, before: &[String], text: &str) -> Result<Vec<Detected>, Error> {
+        let Some(request) = self.request(before, text) else { return Ok(Vec::new()) };
+        let replies = self.ask(Lane::Live, vec![request]).await?;
+        Ok(replies.first().map(|scores| self.decide(scores)).unwrap_or_default())
+    }
+
+    /// The same for every text of a conversation, each judged after those before it; one entry a text.
+    pub async fn run_all(&self, texts: &[String]) -> Result<Vec<Vec<Detected>>, Error> {
+        let mut found = vec![Vec::new(); texts.len()];
+        let mut asked: Vec<(usize, ClassifyRequest)> = Vec::new();
+        for (i, text) in texts.iter().enumerate() {
+            let before = texts.get(..i).unwrap_or_default();
+            asked.extend(self.request(before, text).map(|request| (i, request)));
+        }
+        for batch in asked.chunks(BATCH) {
+            let requests = batch.iter().map(|(_, request)| request.clone()).collect();
+            let replies = self.ask(Lane::Deferred, requests).await?;
+            for ((i, _), scores) in batch.iter().zip(&replies) {
+                if let Some(place) = found.get_mut(*i) {
+                    *place = self.decide(scores);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Nothing to ask about a text of less than two characters.
+    fn request(&self, before: &[String], text: &str) -> Option<ClassifyRequest> {
+        let words = text.chars().filter(|c| c.is_alphanumeric()).count();
+        let shown = before.len().saturating_sub(self.context);
+        (words >= 2).then(|| ClassifyRequest {
+            before: before.get(shown..).unwrap_or_default().to_vec(),
+            text: text.to_owned(),
+        })
+    }
+
+    async fn ask(&self, lane: Lane, batch: Vec<ClassifyRequest>) -> Result<Vec<MomentScores>, Error> {
+        self.pool.run(lane, batch).await.map_err(|e| match e {
+            PoolError::Gone => Error::new(Code::EngineFailed, "the classifier is not running"),
+            PoolError::Engine(e) => Error::caused(Code::EngineFailed, "the classifier failed on a text", e),
+        })
+    }
+
+    fn decide(&self, scores: &MomentScores) -> Vec<Detected> {
+        MomentKind::ALL
+            .into_iter()
+            .zip(scores.kinds)
+            .zip(self.thresholds)
+            .filter(|((_, score), threshold)| score >= threshold)
+            .map(|((kind, score), _)| Detected { kind, score, scores: scores.clone() })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake;
+
+    fn kinds(found: &[Detected]) -> Vec<MomentKind> {
+        found.iter().map(|d| d.kind).collect()
+    }
+
+    #[tokio::test]
+    async fn kinds_over_their_threshold_come_back() {
+        let classify = Classify::new(&ClassifyConfig::default(), &fake::engines().unwrap()).unwrap();
+        let found = classify.run(&[], "合同发给我，一共三万元").await.unwrap();
+        assert_eq!(kinds(&found), [MomentKind::Quote, MomentKind::SigningIntent, MomentKind::NextStep]);
+    }
+
+    #[tokio::test]
+    async fn a_conversation_is_judged_text_by_text() {
+        let classify = Classify::new(&ClassifyConfig::default(), &fake::engines().unwrap()).unwrap();
+        let texts: Vec<String> = ["元", "三万元", "。", "合同"].map(str::to_owned).to_vec();
+        let found = classify.run_all(&texts).await.unwrap();
+        let kinds: Vec<_> = found.iter().map(|f| kinds(f)).collect();
+        assert_eq!(kinds, [vec![], vec![MomentKind::Quote], vec![], vec![MomentKind::SigningIntent]]);
+    }
+
+    #[tokio::test]
+    async fn only_the_nearest_texts_are_shown() {
+        let config = ClassifyConfig { context: 1, ..Default::default() };
+        let classify = Classify::new(&config, &fake::engines().unwrap()).unwrap();
+        let before = ["一".to_owned(), "二".to_owned()];
+        assert_eq!(classify.request(&before, "好的").unwrap().before, ["二"]);
+    }
+
+    #[test]
+    fn thresholds_are_checked() {
+        let config = ClassifyConfig { thresholds: Some([0.5, 0.5, 1.5, 0.5, 0.5]), ..Default::default() };
+        let refused = Classify::new(&config, &fake::engines().unwrap()).err().unwrap();
+        assert_eq!(refused.code, Code::InvalidConfig);
+    }
+}

@@ -1,0 +1,27 @@
+//! Finding words in a slice of characters.
+
+/// Whether `word` stands at `at`.
+pub fn is_at(text: &[char], at: usize, word: &str) -> bool {
+    word.chars().enumerate().all(|(i, c)| text.get(at + i) == Some(&c))
+}
+
+/// The end of the longest of `words` that stands at `at`.
+pub fn longest_at(text: &[char], at: usize, words: &[String]) -> Option<usize> {
+    let lengths = words.iter().filter(|w| !w.is_empty() && is_at(text, at, w)).map(|w| w.chars().count());
+    lengths.max().map(|length| at + length)
+}
+
+/// Whether one of `words` ends right before `at`.
+pub fn ends_before(text: &[char], at: usize, words: &[String]) -> bool {
+    words.iter().any(|w| at.checked_sub(w.chars().count()).is_some_and(|start| is_at(text, start, w)))
+}
+
+/// Whether `text` contains one of `words`.
+pub fn contains_any(text: &str, words: &[String]) -> bool {
+    words.iter().any(|w| text.contains(w.as_str()))
+}
+
+/// A Han character.
+pub fn is_han(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '〇')
+}

@@ -1,0 +1,221 @@
+//! recognize: stretches of speech -> words with times.
+//!
+//! Two passes share one model. Live takes one stretch at a time through a trimmed encoder window, for speed.
+//! Batch packs neighbouring stretches into one full window, for context and accuracy; the recogniser's own
+//! times, which count inside the packed audio, are mapped back. What comes back is judged by measured signals
+//! before anybody sees it (`guard`): Whisper says sentences into silence.
+
+mod guard;
+mod pack;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audio::{SAMPLE_RATE_HZ, Samples};
+use crate::domain::time::{Millis, Span};
+use crate::engine::{EncoderWindow, Lane, Piece, Pool, RecognizeRequest, Recognizer};
+use crate::error::{Code, Error, Result};
+use crate::stage::vad::Speech;
+
+/// Configuration of `use = "recognize"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecognizeConfig {
+    /// Language code.
+    pub language: String,
+    /// The pass of a live visit.
+    pub live: PassConfig,
+    /// The pass over files and finished uploads.
+    pub batch: PassConfig,
+    /// Text that sets script and style; goes before the hotwords.
+    pub prompt: String,
+    /// Whether hotwords are put into the prompt.
+    pub hotwords: bool,
+    /// Pieces of one stretch of speech are joined into sentences up to this length.
+    pub sentence_ms: u32,
+    /// What is taken for invented speech.
+    pub guard: GuardConfig,
+}
+
+/// How one pass recognises.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PassConfig {
+    /// Candidates kept while decoding; 1 is greedy.
+    pub beam: u8,
+    /// Full or trimmed encoder window.
+    pub window: EncoderWindow,
+    /// Neighbouring stretches are packed up to this length; 0 takes each alone. At most 28000.
+    pub pack_ms: u32,
+}
+
+/// Signals that mark a text as invented.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuardConfig {
+    /// Dropped when "no speech" is at least this probable and the words are improbable as well.
+    pub no_speech: f32,
+    /// Mean log probability under which words count as improbable.
+    pub logprob: f32,
+    /// More characters a second than anybody speaks.
+    pub chars_per_second: f32,
+}
+
+impl Default for RecognizeConfig {
+    fn default() -> Self {
+        Self {
+            language: "zh".into(),
+            live: PassConfig { beam: 1, window: EncoderWindow::Trimmed, pack_ms: 0 },
+            batch: PassConfig::default(),
+            prompt: String::new(),
+            hotwords: false,
+            sentence_ms: 6_000,
+            guard: GuardConfig::default(),
+        }
+    }
+}
+
+impl Default for PassConfig {
+    fn default() -> Self {
+        Self { beam: 1, window: EncoderWindow::Full, pack_ms: 28_000 }
+    }
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        Self { no_speech: 0.6, logprob: -0.8, chars_per_second: 14.0 }
+    }
+}
+
+/// Which of the two passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Somebody waits for it: live lane, trimmed window.
+    Live,
+    /// Deferred lane, packed full windows.
+    Batch,
+}
+
+/// A stretch of speech and its samples at 16 kHz.
+#[derive(Debug, Clone)]
+pub struct Clip {
+    /// Where it lies in the visit.
+    pub speech: Speech,
+    /// `speech.end - speech.start` samples.
+    pub samples: Vec<f32>,
+}
+
+/// What the recogniser heard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Words {
+    /// Where, in the visit.
+    pub span: Span,
+    /// The words as recognised.
+    pub text: String,
+    /// Mean token probability, 0..=1.
+    pub confidence: f32,
+}
+
+impl Words {
+    fn join(&mut self, next: Self) {
+        let length = |span: Span| span.len_ms().0.max(1) as f32;
+        let (mine, its) = (length(self.span), length(next.span));
+        self.confidence = (self.confidence * mine + next.confidence * its) / (mine + its);
+        self.span.end_ms = next.span.end_ms;
+        if !self.text.ends_with(['，', ',', '、']) {
+            self.text.push('，');
+        }
+        self.text.push_str(&next.text);
+    }
+}
+
+/// The stage.
+#[derive(Clone)]
+pub struct Recognize {
+    config: RecognizeConfig,
+    pool: Pool<dyn Recognizer>,
+}
+
+impl Recognize {
+    /// Recognises with the model in `pool`.
+    pub fn new(config: &RecognizeConfig, pool: Pool<dyn Recognizer>) -> Result<Self> {
+        if config.live.pack_ms > 28_000 || config.batch.pack_ms > 28_000 {
+            return Err(Error::new(Code::InvalidPipeline, "recognize: pack_ms must be at most 28000"));
+        }
+        if !(1..=8).contains(&config.live.beam) || !(1..=8).contains(&config.batch.beam) {
+            return Err(Error::new(Code::InvalidPipeline, "recognize: beam must be from 1 to 8"));
+        }
+        Ok(Self { config: config.clone(), pool })
+    }
+
+    /// How much speech one request of this pass may hold.
+    pub fn capacity(&self, pass: Pass) -> Samples {
+        Samples::from_millis(Millis(self.pass(pass).pack_ms.into()))
+    }
+
+    /// Recognises neighbouring stretches as one request. Words come in order, mapped to the visit's time.
+    pub async fn run(&self, pass: Pass, clips: Vec<Clip>, hotwords: &[String]) -> Result<Vec<Words>> {
+        let settings = self.pass(pass);
+        let (audio, map) = pack::join(clips);
+        let prompt = self.prompt(hotwords);
+        let seconds = audio.len() as f32 / SAMPLE_RATE_HZ as f32;
+        let request = RecognizeRequest {
+            audio,
+            language: self.config.language.clone(),
+            prompt: prompt.clone(),
+            beam: settings.beam,
+            window: settings.window,
+            // One sentence needs no times inside; several do, or they would come as one segment.
+            timestamps: seconds > self.config.sentence_ms as f32 / 1000.0,
+        };
+        let lane = match pass {
+            Pass::Live => Lane::Live,
+            Pass::Batch => Lane::Deferred,
+        };
+        let pieces = self
+            .pool
+            .run(lane, request)
+            .await
+            .map_err(|e| Error::caused(Code::EngineFailed, "the recogniser failed", e))?;
+        let mut words: Vec<Words> = Vec::new();
+        let mut last_stretch = usize::MAX;
+        for piece in pieces {
+            let stretch = map.stretch(piece.start_ms);
+            let Some(next) = self.judge(piece, &map, prompt.as_deref()) else { continue };
+            match words.last_mut() {
+                Some(last) if stretch == last_stretch && self.belongs(last, &next) => last.join(next),
+                _ => words.push(next),
+            }
+            last_stretch = stretch;
+        }
+        Ok(words)
+    }
+
+    /// Whether a piece goes on with the sentence before it. Whisper cuts at every breath; a moment needs the
+    /// whole sentence.
+    fn belongs(&self, last: &Words, next: &Words) -> bool {
+        let ended = last.text.ends_with(['。', '？', '！', '?', '!', '.']);
+        !ended && next.span.end_ms.since(last.span.start_ms).0 <= self.config.sentence_ms.into()
+    }
+
+    fn judge(&self, piece: Piece, map: &pack::TimeMap, prompt: Option<&str>) -> Option<Words> {
+        let text = guard::run(&self.config.guard, &piece, prompt)?;
+        let confidence = piece.avg_logprob.exp().clamp(0.0, 1.0);
+        Some(Words { span: map.span(piece.start_ms, piece.end_ms), text, confidence })
+    }
+
+    fn pass(&self, pass: Pass) -> &PassConfig {
+        match pass {
+            Pass::Live => &self.config.live,
+            Pass::Batch => &self.config.batch,
+        }
+    }
+
+    fn prompt(&self, hotwords: &[String]) -> Option<String> {
+        let mut prompt = self.config.prompt.clone();
+        if self.config.hotwords && !hotwords.is_empty() {
+            prompt.push_str(&hotwords.join("，"));
+            prompt.push('。');
+        }
+        (!prompt.is_empty()).then_some(prompt)
+    }
+}

@@ -1,0 +1,229 @@
+//! summarize: where the visit leaves the deal, put together from its moments and words.
+//!
+//! Nothing is invented: every figure, name and day in a summary was said in a moment, and `evidence` says in
+//! which. The rules of each field stand at its function; those of the stage in `stage.rs`.
+
+mod card;
+mod headline;
+mod stage;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use card::card_fields;
+
+use crate::domain::ids::MomentId;
+use crate::domain::moment::{
+    IntentLevel, Moment, MomentKind, NextStepSlots, ObjectionCategory, Owner, QuoteSlots, SigningSlots, Slots,
+};
+use crate::domain::summary::{IntentSummary, ObjectionSummary, Summary};
+use crate::domain::transcript::Segment;
+use crate::error::Error;
+use crate::stage::mandarin::dates::Calendar;
+
+/// Nothing to choose.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SummarizeConfig {}
+
+/// Sums up a visit.
+pub struct Summarize {
+    stages: stage::Rules,
+    calendar: Calendar,
+}
+
+/// A field of the summary with how sure it is and what proves it.
+struct Field<T> {
+    value: T,
+    confidence: f32,
+    evidence: Vec<MomentId>,
+}
+
+impl Summarize {
+    /// Loads the wordings.
+    pub fn new(_config: &SummarizeConfig) -> Result<Self, Error> {
+        Ok(Self { stages: stage::Rules::load()?, calendar: Calendar::load()? })
+    }
+
+    /// The summary of a visit with these moments and segments, both in time order. `coverage` is the share of
+    /// speech that has a transcript, 0..=1: what was not heard makes everything less sure.
+    pub fn run(&self, moments: &[Moment], segments: &[Segment], coverage: f64) -> Summary {
+        let stage = self.stages.judge(moments, segments);
+        let step = next_step(moments);
+        let quote = latest_quote(moments);
+        let objections = objections(moments);
+        let intent = signing_intent(moments);
+        let headline = headline::write(&self.calendar, &stage, &quote.value, &intent, moments, step);
+        let action = step.map_or(Field { value: None, confidence: 0.0, evidence: Vec::new() }, next_action);
+        let date = step.map_or(Field { value: None, confidence: 0.0, evidence: Vec::new() }, next_date);
+
+        let mut confidence = BTreeMap::new();
+        let mut evidence = BTreeMap::new();
+        let mut note = |name: &str, sure: f32, ids: &[MomentId]| {
+            let sure = f64::from(sure) * coverage.clamp(0.0, 1.0);
+            confidence.insert(name.to_owned(), ((sure * 100.0).round() / 100.0) as f32);
+            evidence.insert(name.to_owned(), ids.to_vec());
+        };
+        note("stage", stage.confidence, &stage.evidence);
+        note("next_action", action.confidence, &action.evidence);
+        note("next_date", date.confidence, &date.evidence);
+        note("latest_quote", quote.confidence, &quote.evidence);
+        note("objections", objections.confidence, &objections.evidence);
+        note("signing_intent", intent.confidence, &intent.evidence);
+        Summary {
+            headline,
+            stage: Some(stage.value),
+            next_action: action.value,
+            next_date: date.value,
+            latest_quote: quote.value,
+            objections: objections.value,
+            signing_intent: intent.value.summary,
+            moments: moments.iter().map(|m| m.id.clone()).collect(),
+            coverage,
+            confidence,
+            evidence,
+        }
+    }
+}
+
+/// The step that comes next: the earliest dated one that the rep owes, else the earliest dated one, else the
+/// last one that the rep owes, else the last one.
+fn next_step(moments: &[Moment]) -> Option<(&Moment, &NextStepSlots)> {
+    let steps: Vec<(&Moment, &NextStepSlots)> = moments
+        .iter()
+        .filter_map(|moment| match &moment.slots {
+            Slots::NextStep(slots) => Some((moment, slots)),
+            _ => None,
+        })
+        .collect();
+    let reps = |slots: &NextStepSlots| slots.owner == Some(Owner::Rep);
+    let dated = steps.iter().filter(|(_, slots)| slots.date.is_some());
+    dated
+        .min_by_key(|(_, slots)| (!reps(slots), slots.date))
+        .or_else(|| steps.iter().rfind(|(_, slots)| reps(slots) && slots.action.is_some()))
+        .or_else(|| steps.iter().rfind(|(_, slots)| slots.action.is_some()))
+        .copied()
+}
+
+fn next_action((moment, slots): (&Moment, &NextStepSlots)) -> Field<Option<String>> {
+    // A very short action may have lost what it is about.
+    let length = slots.action.as_ref().map_or(0, |action| action.chars().count());
+    let sure = if length >= 4 { 0.95 } else { 0.6 };
+    let evidence = if length > 0 { vec![moment.id.clone()] } else { Vec::new() };
+    Field {
+        value: slots.action.clone(),
+        confidence: if length > 0 { moment.score * sure } else { 0.0 },
+        evidence,
+    }
+}
+
+fn next_date((moment, slots): (&Moment, &NextStepSlots)) -> Field<Option<jiff::civil::Date>> {
+    match slots.date {
+        Some(date) => {
+            let sure = if slots.owner.is_some() { 1.0 } else { 0.8 };
+            Field { value: Some(date), confidence: moment.score * sure, evidence: vec![moment.id.clone()] }
+        }
+        None => Field { value: None, confidence: 0.0, evidence: Vec::new() },
+    }
+}
+
+/// The last amount, with the discount and the terms that were stated with it or after it.
+fn latest_quote(moments: &[Moment]) -> Field<Option<QuoteSlots>> {
+    let quotes: Vec<(&Moment, &QuoteSlots)> = moments
+        .iter()
+        .filter_map(|moment| match &moment.slots {
+            Slots::Quote(slots) if *slots != QuoteSlots::default() => Some((moment, slots)),
+            _ => None,
+        })
+        .collect();
+    let from = quotes.iter().rposition(|(_, slots)| slots.amount_cny.is_some()).unwrap_or(0);
+    let mut rest = quotes.into_iter().skip(from);
+    let Some((moment, first)) = rest.next() else {
+        return Field { value: None, confidence: 0.0, evidence: Vec::new() };
+    };
+    let mut quote = first.clone();
+    let mut field = Field { value: None, confidence: moment.score, evidence: vec![moment.id.clone()] };
+    for (moment, later) in rest {
+        quote.discount = later.discount.or(quote.discount);
+        quote.payment_terms = later.payment_terms.clone().or(quote.payment_terms);
+        field.evidence.push(moment.id.clone());
+    }
+    field.value = Some(quote);
+    field
+}
+
+/// One entry a category, in the order they were first raised. Handled: after the last objection of the category
+/// the rep answered before another objection came.
+fn objections(moments: &[Moment]) -> Field<Vec<ObjectionSummary>> {
+    let turns: Vec<(&Moment, Option<ObjectionCategory>)> = moments
+        .iter()
+        .filter_map(|moment| match &moment.slots {
+            Slots::Objection(slots) => Some((moment, Some(slots.category))),
+            _ if moment.kind == MomentKind::ObjectionHandling => Some((moment, None)),
+            _ => None,
+        })
+        .collect();
+    let mut found: Vec<ObjectionSummary> = Vec::new();
+    let mut evidence: Vec<MomentId> = Vec::new();
+    for (i, (moment, category)) in turns.iter().enumerate() {
+        let Some(category) = *category else { continue };
+        let answer = turns.get(i + 1).filter(|(_, category)| category.is_none());
+        let entry = ObjectionSummary { category, handled: answer.is_some() };
+        match found.iter_mut().find(|o| o.category == category) {
+            Some(known) => *known = entry,
+            None => found.push(entry),
+        }
+        evidence.push(moment.id.clone());
+        evidence.extend(answer.map(|(answer, _)| answer.id.clone()));
+    }
+    let scores: Vec<f32> = turns.iter().filter(|(_, c)| c.is_some()).map(|(m, _)| m.score).collect();
+    // That none was heard is itself a finding, though a weaker one.
+    let confidence = if scores.is_empty() { 0.7 } else { scores.iter().sum::<f32>() / scores.len() as f32 };
+    Field { value: found, confidence, evidence }
+}
+
+/// The intent to sign and the moment that it was voiced in.
+struct Intent<'a> {
+    summary: IntentSummary,
+    moment: Option<&'a Moment>,
+}
+
+/// The level as last voiced: a condition may be lifted, or a new one made. The day is the last one that was
+/// given at that level, else at any.
+fn signing_intent(moments: &[Moment]) -> Field<Intent<'_>> {
+    let intents: Vec<(&Moment, &SigningSlots)> = moments
+        .iter()
+        .filter_map(|moment| match &moment.slots {
+            Slots::Signing(slots) => Some((moment, slots)),
+            _ => None,
+        })
+        .collect();
+    let Some((last, slots)) = intents.last() else {
+        return Field {
+            value: Intent { summary: IntentSummary::default(), moment: None },
+            confidence: 0.7,
+            evidence: Vec::new(),
+        };
+    };
+    let level = if slots.level == IntentLevel::None { IntentLevel::Conditional } else { slots.level };
+    let dated = |same: bool| intents.iter().rfind(|(_, s)| s.date.is_some() && (!same || s.level == level));
+    let dated = dated(true).or_else(|| dated(false));
+    let date = dated.and_then(|(_, slots)| slots.date);
+    let mut evidence: Vec<MomentId> =
+        intents.iter().filter(|(_, s)| s.level == level).map(|(m, _)| m.id.clone()).collect();
+    if let Some((moment, _)) = dated.filter(|(moment, _)| !evidence.contains(&moment.id)) {
+        evidence.push(moment.id.clone());
+    }
+    Field {
+        value: Intent {
+            summary: IntentSummary { level, date },
+            moment: Some(dated.map_or(last, |(m, _)| m)),
+        },
+        confidence: last.score,
+        evidence,
+    }
+}
+
+#[cfg(test)]
+mod tests;

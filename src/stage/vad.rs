@@ -1,0 +1,357 @@
+//! vad: samples at 16 kHz -> stretches of speech, each sample of speech in exactly one.
+//!
+//! Silero gives a probability for every 32 ms; this stage makes decisions of them: hysteresis against
+//! flicker, padding so that first and last sounds survive, an end only after enough silence, and a cut at the
+//! quietest point where somebody talks on and on. It keeps no audio, only positions; the session keeps the
+//! samples. One instance follows one stream and may be asked for a flush at any time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audio::{SAMPLE_RATE_HZ, Samples};
+use crate::engine::{Lane, Pool, PoolError, VOICE_WINDOW, VoiceDetector, VoiceRequest, VoiceState};
+use crate::error::{Code, Error, Result};
+
+/// Configuration of `use = "vad"`. Times in milliseconds of audio.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VadConfig {
+    /// Speech begins at this probability.
+    pub threshold: f32,
+    /// Speech goes on down to this probability.
+    pub release: f32,
+    /// Anything shorter is not speech.
+    pub min_speech_ms: u32,
+    /// Silence that ends a segment.
+    pub min_silence_ms: u32,
+    /// Past this length a sentence has had time to end, and half of that silence is enough.
+    pub long_ms: u32,
+    /// Kept before and after the speech.
+    pub pad_ms: u32,
+    /// Longest segment; past it the quietest point of its second half is the border.
+    pub max_segment_ms: u32,
+}
+
+impl Default for VadConfig {
+    fn default() -> Self {
+        Self {
+            threshold: 0.5,
+            release: 0.35,
+            min_speech_ms: 160,
+            min_silence_ms: 400,
+            long_ms: 5_000,
+            pad_ms: 200,
+            max_segment_ms: 15_000,
+        }
+    }
+}
+
+/// A stretch of speech, padding included; `start < end`. Successive stretches are ordered and disjoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speech {
+    /// First sample.
+    pub start: Samples,
+    /// First sample after.
+    pub end: Samples,
+}
+
+/// The stage: one stream's voice activity.
+pub struct Vad {
+    config: VadConfig,
+    pool: Pool<dyn VoiceDetector>,
+    state: VoiceState,
+    /// Samples that do not fill a window yet.
+    pending: Vec<f32>,
+    decider: Decider,
+}
+
+impl Vad {
+    /// Follows a new stream.
+    pub fn new(config: &VadConfig, pool: Pool<dyn VoiceDetector>) -> Result<Self> {
+        let c = config;
+        let wrong = |why: &str| Error::new(Code::InvalidPipeline, format!("vad: {why}"));
+        if !(c.release > 0.0 && c.release <= c.threshold && c.threshold < 1.0) {
+            return Err(wrong("0 < release <= threshold < 1 must hold"));
+        }
+        if c.max_segment_ms < 1_000 || c.max_segment_ms > 28_000 {
+            return Err(wrong("max_segment_ms must be from 1000 to 28000"));
+        }
+        if c.min_silence_ms < 64 || c.pad_ms > c.min_silence_ms {
+            return Err(wrong("min_silence_ms must be at least 64 and at least pad_ms"));
+        }
+        Ok(Self {
+            config: config.clone(),
+            pool,
+            state: VoiceState::default(),
+            pending: Vec::new(),
+            decider: Decider::new(config),
+        })
+    }
+
+    /// Takes the next samples and returns the stretches of speech that have ended.
+    pub async fn run(&mut self, lane: Lane, samples: &[f32]) -> Result<Vec<Speech>> {
+        self.pending.extend_from_slice(samples);
+        let whole = self.pending.len() - self.pending.len() % VOICE_WINDOW;
+        if whole == 0 {
+            return Ok(Vec::new());
+        }
+        let windows = self.pending.drain(..whole).collect();
+        self.judge(lane, windows).await
+    }
+
+    /// Ends the stream: judges the last, incomplete window and closes an open stretch.
+    pub async fn finish(&mut self, lane: Lane) -> Result<Vec<Speech>> {
+        let mut ended = Vec::new();
+        let end = Samples(self.decider.position.0 + self.pending.len() as u64);
+        if !self.pending.is_empty() {
+            let mut last = std::mem::take(&mut self.pending);
+            last.resize(VOICE_WINDOW, 0.0);
+            ended = self.judge(lane, last).await?;
+        }
+        ended.extend(self.decider.close(end));
+        // The padding of the last window is not part of the stream.
+        for speech in &mut ended {
+            speech.end = speech.end.min(end);
+        }
+        Ok(ended)
+    }
+
+    /// Closes an open stretch here and now, without waiting for silence.
+    pub fn flush(&mut self) -> Option<Speech> {
+        self.decider.close(self.decider.position)
+    }
+
+    /// Where the open stretch began, if somebody is speaking.
+    pub fn open_since(&self) -> Option<Samples> {
+        self.decider.open.as_ref().filter(|o| o.voiced >= self.decider.min_speech).map(|o| o.start)
+    }
+
+    /// No sample before this can be part of a later stretch: what the session may forget.
+    pub fn needed_from(&self) -> Samples {
+        let pad = ms(self.config.pad_ms) + VOICE_WINDOW as u64;
+        let idle = Samples(self.decider.position.0.saturating_sub(pad));
+        self.decider.open.as_ref().map_or(idle, |o| o.start)
+    }
+
+    async fn judge(&mut self, lane: Lane, samples: Vec<f32>) -> Result<Vec<Speech>> {
+        let state = std::mem::take(&mut self.state);
+        let reply = self.pool.run(lane, VoiceRequest { state, samples }).await.map_err(failed)?;
+        self.state = reply.state;
+        Ok(reply.probabilities.iter().filter_map(|p| self.decider.window(*p)).collect())
+    }
+}
+
+fn failed(e: PoolError) -> Error {
+    Error::caused(Code::EngineFailed, "the voice detector failed", e)
+}
+
+const fn ms(ms: u32) -> u64 {
+    ms as u64 * SAMPLE_RATE_HZ as u64 / 1000
+}
+
+/// Turns probabilities into stretches. All positions in samples.
+#[derive(Debug)]
+struct Decider {
+    threshold: f32,
+    release: f32,
+    min_speech: u64,
+    min_silence: u64,
+    long: u64,
+    pad: u64,
+    max: u64,
+    /// End of the last judged window.
+    position: Samples,
+    /// End of the last stretch given out.
+    last_end: Samples,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    start: Samples,
+    /// End of the last window that was speech.
+    voice_end: Samples,
+    /// Samples that were speech.
+    voiced: u64,
+    /// Probability of each window since `start` (rounded up to a window).
+    first_window: Samples,
+    probabilities: Vec<f32>,
+}
+
+impl Decider {
+    fn new(config: &VadConfig) -> Self {
+        Self {
+            threshold: config.threshold,
+            release: config.release,
+            min_speech: ms(config.min_speech_ms),
+            min_silence: ms(config.min_silence_ms),
+            long: ms(config.long_ms),
+            pad: ms(config.pad_ms),
+            max: ms(config.max_segment_ms),
+            position: Samples(0),
+            last_end: Samples(0),
+            open: None,
+        }
+    }
+
+    /// Judges the next window; at most one stretch ends with it.
+    fn window(&mut self, probability: f32) -> Option<Speech> {
+        const WINDOW: u64 = VOICE_WINDOW as u64;
+        let begin = self.position;
+        self.position = Samples(begin.0 + WINDOW);
+        let Some(open) = &mut self.open else {
+            if probability >= self.threshold {
+                self.open = Some(Open {
+                    start: Samples(begin.0.saturating_sub(self.pad)).max(self.last_end),
+                    voice_end: self.position,
+                    voiced: WINDOW,
+                    first_window: begin,
+                    probabilities: vec![probability],
+                });
+            }
+            return None;
+        };
+        open.probabilities.push(probability);
+        if probability >= self.release {
+            open.voice_end = self.position;
+            open.voiced += WINDOW;
+        }
+        let long = open.voice_end.0 - open.start.0 >= self.long;
+        let enough = if long { self.min_silence / 2 } else { self.min_silence };
+        if self.position.0 - open.voice_end.0 >= enough {
+            return self.close(self.position);
+        }
+        if self.position.0 - open.start.0 >= self.max {
+            return Some(self.split());
+        }
+        None
+    }
+
+    /// Ends the open stretch no later than `limit`; one that is too short for speech is dropped.
+    fn close(&mut self, limit: Samples) -> Option<Speech> {
+        let open = self.open.take()?;
+        if open.voiced < self.min_speech {
+            return None;
+        }
+        let end = Samples(open.voice_end.0 + self.pad).min(limit);
+        self.last_end = end;
+        Some(Speech { start: open.start, end })
+    }
+
+    /// Cuts the open stretch at the quietest window of its second half and goes on from there.
+    fn split(&mut self) -> Speech {
+        const WINDOW: u64 = VOICE_WINDOW as u64;
+        let open = self.open.take();
+        let Some(open) = open else { return Speech { start: self.position, end: self.position } };
+        let half = open.probabilities.len() / 2;
+        let (quietest, _) = open
+            .probabilities
+            .iter()
+            .enumerate()
+            .skip(half)
+            .min_by(|a, b| a.1.total_cmp(b.1))
+            .unwrap_or((open.probabilities.len() - 1, &0.0));
+        let border = Samples(open.first_window.0 + quietest as u64 * WINDOW + WINDOW / 2);
+        let rest: Vec<f32> = open.probabilities.iter().skip(quietest + 1).copied().collect();
+        let voiced = rest.iter().filter(|p| **p >= self.release).count() as u64 * WINDOW;
+        self.last_end = border;
+        if voiced > 0 {
+            self.open = Some(Open {
+                start: border,
+                voice_end: open.voice_end,
+                voiced: voiced.max(self.min_speech),
+                first_window: Samples(open.first_window.0 + (quietest as u64 + 1) * WINDOW),
+                probabilities: rest,
+            });
+        }
+        Speech { start: open.start, end: border }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WINDOW: u64 = VOICE_WINDOW as u64;
+
+    fn decide(probabilities: &[f32]) -> Vec<Speech> {
+        let mut decider = Decider::new(&VadConfig::default());
+        let mut out: Vec<_> = probabilities.iter().filter_map(|p| decider.window(*p)).collect();
+        out.extend(decider.close(decider.position));
+        out
+    }
+
+    fn script(parts: &[(f32, usize)]) -> Vec<f32> {
+        parts.iter().flat_map(|(p, n)| std::iter::repeat_n(*p, *n)).collect()
+    }
+
+    #[test]
+    fn silence_gives_nothing_and_a_click_gives_nothing() {
+        assert!(decide(&script(&[(0.02, 1_000)])).is_empty());
+        assert!(decide(&script(&[(0.02, 100), (0.9, 3), (0.02, 100)])).is_empty());
+    }
+
+    #[test]
+    fn a_short_pause_does_not_end_a_sentence_and_a_long_one_does() {
+        let together = decide(&script(&[(0.0, 20), (0.9, 30), (0.1, 8), (0.9, 30), (0.0, 40)]));
+        assert_eq!(together.len(), 1);
+        let apart = decide(&script(&[(0.0, 20), (0.9, 30), (0.1, 20), (0.9, 30), (0.0, 40)]));
+        assert_eq!(apart.len(), 2);
+    }
+
+    #[test]
+    fn a_long_sentence_ends_at_a_shorter_pause() {
+        let found = decide(&script(&[(0.9, 200), (0.1, 8), (0.9, 30), (0.0, 40)]));
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn padding_keeps_first_and_last_sounds() {
+        let speech = decide(&script(&[(0.0, 20), (0.9, 30), (0.0, 40)]))[0];
+        let pad = ms(VadConfig::default().pad_ms);
+        assert_eq!(speech.start.0, 20 * WINDOW - pad);
+        assert_eq!(speech.end.0, 50 * WINDOW + pad);
+    }
+
+    #[test]
+    fn an_endless_talker_is_cut_at_the_quietest_point() {
+        let mut p = vec![0.95; 900];
+        p[400] = 0.4;
+        let found = decide(&p);
+        assert_eq!(found[0].end.0, 400 * WINDOW + WINDOW / 2);
+        assert_eq!(found[0].end, found[1].start);
+    }
+
+    proptest! {
+        #[test]
+        fn every_spoken_sample_is_in_exactly_one_stretch(
+            parts in proptest::collection::vec((0.0_f32..1.0, 1_usize..120), 1..40)
+        ) {
+            let p = script(&parts);
+            let found = decide(&p);
+            let total = p.len() as u64 * WINDOW;
+            for pair in found.windows(2) {
+                prop_assert!(pair[0].end <= pair[1].start, "overlap: {pair:?}");
+            }
+            let max = ms(VadConfig::default().max_segment_ms) + ms(VadConfig::default().pad_ms);
+            for s in &found {
+                prop_assert!(s.start < s.end && s.end.0 <= total && s.end.0 - s.start.0 <= max);
+            }
+            // A run of sure speech that is long enough is inside the stretches, whole.
+            let config = VadConfig::default();
+            let mut at = 0;
+            for (probability, n) in parts {
+                let (begin, end) = (at, at + n as u64 * WINDOW);
+                at = end;
+                if probability >= config.threshold && n as u64 * WINDOW >= ms(config.min_speech_ms) {
+                    let inside: u64 = found
+                        .iter()
+                        .map(|s| s.end.0.min(end).saturating_sub(s.start.0.max(begin)))
+                        .sum();
+                    prop_assert_eq!(inside, end - begin);
+                }
+            }
+        }
+    }
+}
