@@ -17,6 +17,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod error;
+pub mod pipeline;
 pub mod stage;
 pub mod telemetry;
 

@@ -1,0 +1,266 @@
+//! The text half of a pipeline: recognised words in; segments, moments and at last the result out.
+//!
+//! Live sessions, file transcription, `analyze` and the cases of a pipeline file all come through here, so
+//! that a sentence means the same whichever way it arrived. Utterances go in as they are heard. One that ends
+//! inside a run of digits is held back until the next is there, since a phone number may run across the
+//! border; nothing leaves this module unmasked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Pipeline, TextStages};
+use crate::domain::ids::{MomentId, SegmentId};
+use crate::domain::moment::Moment;
+use crate::domain::result::{ModelRef, PipelineRef, VisitResult};
+use crate::domain::time::{Millis, Span};
+use crate::domain::transcript::{Gap, GapReason, Pii, Segment};
+use crate::engine::Engines;
+use crate::error::Result;
+use crate::stage::classify::Classify;
+
+/// Most utterances that are held back waiting for a number to end.
+const MAX_HELD: usize = 3;
+
+/// An utterance as recognised (or as given to `analyze`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// Where it lies in the visit.
+    pub span: Span,
+    /// Its words, unmasked.
+    pub text: String,
+    /// Mean token probability.
+    pub confidence: f32,
+}
+
+/// What became known with the last utterance.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// A finished segment.
+    Segment(Segment),
+    /// A moment in the segments before.
+    Moment(Moment),
+}
+
+/// One visit's text, growing.
+pub struct Analysis {
+    stages: Arc<TextStages>,
+    classify: Classify,
+    visit_at: jiff::ZonedDateTime,
+    pipeline: PipelineRef,
+    models: BTreeMap<String, ModelRef>,
+    held: Vec<Heard>,
+    segments: Vec<Segment>,
+    moments: Vec<Moment>,
+    pii: Vec<(Pii, usize, usize)>,
+    timings: Timings,
+}
+
+impl Analysis {
+    /// An empty visit at this time.
+    pub fn new(pipeline: &Pipeline, engines: &Engines, visit_at: jiff::ZonedDateTime) -> Result<Self> {
+        Ok(Self {
+            stages: pipeline.text.clone(),
+            classify: Classify::new(&pipeline.stages.classify, engines)?,
+            visit_at,
+            pipeline: pipeline.reference.clone(),
+            models: engines.models.clone(),
+            held: Vec::new(),
+            segments: Vec::new(),
+            moments: Vec::new(),
+            pii: Vec::new(),
+            timings: Timings::default(),
+        })
+    }
+
+    /// The id that the next finished segment will get, counting what is held back.
+    pub fn next_segment(&self) -> SegmentId {
+        SegmentId::nth(self.segments.len() + self.held.len() + 1)
+    }
+
+    /// Masked and shown form of words that are not final. `None` while they end inside a run of digits.
+    pub fn preview(&self, text: &str) -> Option<String> {
+        let raw = self.stages.normalize.simplify(text);
+        if self.stages.mask.may_continue(&raw) {
+            return None;
+        }
+        // The end of what is held back is shown to the mask, never returned.
+        let mut texts: Vec<String> =
+            self.held.iter().map(|h| self.stages.normalize.simplify(&h.text)).collect();
+        texts.push(raw);
+        self.stages.mask.run(&mut texts);
+        texts.pop()
+    }
+
+    /// Takes the next utterance.
+    pub async fn push(&mut self, heard: Heard) -> Result<Vec<News>> {
+        let open = self.stages.mask.may_continue(&self.stages.normalize.simplify(&heard.text));
+        self.held.push(heard);
+        if open && self.held.len() < MAX_HELD { Ok(Vec::new()) } else { self.flush().await }
+    }
+
+    /// Finishes what is held back.
+    pub async fn flush(&mut self) -> Result<Vec<News>> {
+        let held = std::mem::take(&mut self.held);
+        let (raws, texts, found) = self.read(&held);
+        let first = self.segments.len();
+        let mut news = Vec::new();
+        for ((heard, raw_text), text) in held.into_iter().zip(raws).zip(texts) {
+            let segment = Segment {
+                id: SegmentId::nth(self.segments.len() + 1),
+                start_ms: heard.span.start_ms,
+                end_ms: heard.span.end_ms,
+                text,
+                raw_text,
+                speaker: None,
+                confidence: heard.confidence,
+            };
+            news.push(News::Segment(segment.clone()));
+            self.segments.push(segment);
+            news.extend(self.find_moments().await?.into_iter().map(News::Moment));
+        }
+        for (kind, from, to) in found {
+            let (from, to) = (first + from, first + to);
+            let span = (self.segments.get(from).map(|s| s.start_ms), self.segments.get(to).map(|s| s.end_ms));
+            self.pii.push((Pii { kind, start_ms: span.0, end_ms: span.1, utterances: None }, from, to));
+        }
+        Ok(news)
+    }
+
+    /// Raw and shown text of neighbouring utterances, both masked, and what was masked where.
+    fn read(&mut self, held: &[Heard]) -> (Vec<String>, Vec<String>, Vec<Found>) {
+        let stages = self.stages.clone();
+        let mut raws: Vec<String> = self
+            .timings
+            .measure("normalize", || held.iter().map(|h| stages.normalize.simplify(&h.text)).collect());
+        let mut found = self.timings.measure("mask", || stages.mask.run(&mut raws));
+        let mut texts: Vec<String> =
+            self.timings.measure("normalize", || raws.iter().map(|raw| stages.normalize.run(raw)).collect());
+        // Rewriting numbers can bring to light what the spoken form hid; the second look finds nothing twice.
+        found.extend(self.timings.measure("mask", || stages.mask.run(&mut texts)));
+        (raws, texts, found.into_iter().map(|m| (m.kind, m.first, m.last)).collect())
+    }
+
+    /// The moments of the last segment.
+    async fn find_moments(&mut self) -> Result<Vec<Moment>> {
+        let Some((last, before)) = self.segments.split_last() else { return Ok(Vec::new()) };
+        let recent = before.get(before.len().saturating_sub(4)..).unwrap_or_default();
+        let raws: Vec<String> = recent.iter().map(|s| s.raw_text.clone()).collect();
+        let texts: Vec<String> = recent.iter().map(|s| s.text.clone()).collect();
+        let begin = Instant::now();
+        let detected = self.classify.run(&raws, &last.raw_text).await?;
+        self.timings.add("classify", begin);
+        let begin = Instant::now();
+        let mut fresh = Vec::new();
+        for found in detected {
+            fresh.push(Moment {
+                id: MomentId::nth(self.moments.len() + fresh.len() + 1),
+                kind: found.kind,
+                start_ms: last.start_ms,
+                end_ms: last.end_ms,
+                utterances: None,
+                segment_ids: vec![last.id.clone()],
+                score: found.score,
+                evidence: last.text.clone(),
+                slots: self.stages.extract.run(&found, &last.text, &texts, &self.visit_at),
+            });
+        }
+        self.timings.add("extract", begin);
+        self.moments.extend(fresh.iter().cloned());
+        Ok(fresh)
+    }
+
+    /// Time spent elsewhere for this visit, to be reported with the rest.
+    pub fn spent(&mut self, stage: &'static str, begin: Instant) {
+        self.timings.add(stage, begin);
+    }
+
+    /// Closes the visit: `gaps` are stretches that failed, silence between segments is added to them.
+    pub fn finish(mut self, duration_ms: Millis, speech_ms: Millis, gaps: Vec<Gap>) -> VisitResult {
+        let lost: u64 = gaps.iter().map(|g| g.end_ms.since(g.start_ms).0).sum();
+        let coverage =
+            if speech_ms.0 == 0 { 1.0 } else { 1.0 - lost.min(speech_ms.0) as f64 / speech_ms.0 as f64 };
+        let coverage = (coverage * 1e4).round() / 1e4;
+        let (stages, segments, moments) = (self.stages.clone(), &self.segments, &self.moments);
+        let summary = self.timings.measure("summarize", || stages.summarize.run(moments, segments, coverage));
+        VisitResult {
+            duration_ms,
+            speech_ms,
+            coverage,
+            gaps: with_silence(&self.segments, gaps, duration_ms),
+            segments: self.segments,
+            moments: self.moments,
+            pii: self.pii.into_iter().map(|(pii, ..)| pii).collect(),
+            summary,
+            timings: self.timings.millis(),
+            pipeline: self.pipeline,
+            models: self.models,
+        }
+    }
+
+    /// Closes a given transcript: moments and personal data name the utterances by their own numbers.
+    pub fn finish_text(mut self, numbers: &[u32], duration_ms: Millis) -> VisitResult {
+        let position = |id: &SegmentId| self.segments.iter().position(|s| s.id == *id);
+        let mut moments = std::mem::take(&mut self.moments);
+        for moment in &mut moments {
+            let at = moment.segment_ids.iter().filter_map(position);
+            moment.utterances = Some(at.filter_map(|n| numbers.get(n).copied()).collect());
+        }
+        self.moments = moments;
+        for (pii, from, to) in &mut self.pii {
+            *pii = Pii {
+                utterances: Some(numbers.get(*from..=*to).unwrap_or_default().to_vec()),
+                start_ms: None,
+                end_ms: None,
+                ..pii.clone()
+            };
+        }
+        let speech_ms = Millis(self.segments.iter().map(|s| s.span().len_ms().0).sum());
+        let mut result = self.finish(duration_ms, speech_ms, Vec::new());
+        result.gaps.clear();
+        result
+    }
+}
+
+/// Kind, first and last text of something masked.
+type Found = (crate::domain::transcript::PiiKind, usize, usize);
+
+/// Fills what neither a segment nor a failed stretch covers, so that together they cover the whole visit.
+fn with_silence(segments: &[Segment], failed: Vec<Gap>, duration_ms: Millis) -> Vec<Gap> {
+    let mut taken: Vec<Span> = segments.iter().map(Segment::span).collect();
+    taken.extend(failed.iter().map(|g| Span { start_ms: g.start_ms, end_ms: g.end_ms }));
+    taken.sort_by_key(|s| s.start_ms);
+    let mut gaps = failed;
+    let mut at = Millis(0);
+    for span in taken.into_iter().chain([Span { start_ms: duration_ms, end_ms: duration_ms }]) {
+        if span.start_ms > at {
+            gaps.push(Gap { start_ms: at, end_ms: span.start_ms, reason: GapReason::NoSpeech });
+        }
+        at = at.max(span.end_ms);
+    }
+    gaps.sort_by_key(|g| g.start_ms);
+    gaps
+}
+
+/// Time by stage, kept in microseconds so that many short turns do not round to nothing.
+#[derive(Debug, Default)]
+struct Timings(BTreeMap<&'static str, u64>);
+
+impl Timings {
+    fn add(&mut self, stage: &'static str, begin: Instant) {
+        let spent = begin.elapsed();
+        *self.0.entry(stage).or_default() += spent.as_micros() as u64;
+        metrics::histogram!(crate::telemetry::STAGE_SECONDS, "stage" => stage).record(spent);
+    }
+
+    fn measure<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let out = work();
+        self.add(stage, begin);
+        out
+    }
+
+    fn millis(self) -> BTreeMap<String, u64> {
+        self.0.into_iter().map(|(stage, micros)| (stage.to_owned(), micros.div_ceil(1000))).collect()
+    }
+}

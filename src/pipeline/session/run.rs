@@ -1,0 +1,350 @@
+//! The task behind a session: sound in, speech found, words asked for, text analysed, events out.
+//!
+//! Recognition runs ahead on the model's threads while sound keeps coming; finals leave in order. A stretch
+//! that the recogniser fails on is tried once more and then becomes a gap. Work stops when nobody listens.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::mpsc;
+
+use super::partial::Partials;
+use super::{CHANNEL, Partial, Pass, SessionEvent, SessionSetup};
+use crate::domain::audio::Samples;
+use crate::domain::time::{Millis, Span};
+use crate::domain::transcript::{Gap, GapReason};
+use crate::engine::{Engines, Lane};
+use crate::error::{Error, Result};
+use crate::pipeline::source::Sound;
+use crate::pipeline::{Analysis, Heard, News, Pipeline};
+use crate::stage::recognize::{Clip, Recognize, Words};
+use crate::stage::vad::{Speech, Vad};
+
+/// Requests to the recogniser on their way at once; past it no more sound is taken.
+const IN_FLIGHT: usize = 6;
+
+type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Words of some neighbouring stretches, or why there are none.
+struct Recognized {
+    spans: Vec<Span>,
+    words: Result<Vec<Words>>,
+    begin: Instant,
+}
+
+struct Hypothesis {
+    start: Samples,
+    end: Samples,
+    words: Result<Vec<Words>>,
+}
+
+struct Run {
+    setup: SessionSetup,
+    vad: Vad,
+    recognize: Recognize,
+    analysis: Analysis,
+    sound: Tape,
+    /// Stretches that wait to be packed together.
+    packing: Vec<Clip>,
+    waiting: FuturesOrdered<Task<Recognized>>,
+    hypothesis: Option<Task<Hypothesis>>,
+    partials: Partials,
+    gaps: Vec<Gap>,
+    speech: Samples,
+    recognized_ms: Millis,
+    /// When the last request came back.
+    settled: Instant,
+    events: mpsc::Sender<SessionEvent>,
+}
+
+/// Why the task ends before its result.
+enum Stop {
+    /// Nobody listens.
+    Abandoned,
+    /// It cannot go on.
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(e: Error) -> Self {
+        Self::Failed(e)
+    }
+}
+
+/// Starts the task.
+pub(super) fn spawn(
+    pipeline: &Arc<Pipeline>,
+    engines: &Engines,
+    setup: SessionSetup,
+    sounds: mpsc::Receiver<Sound>,
+) -> Result<mpsc::Receiver<SessionEvent>> {
+    let (events, reported) = mpsc::channel(CHANNEL);
+    let run = Run {
+        vad: Vad::new(&pipeline.stages.vad, engines.voice.clone())?,
+        recognize: Recognize::new(&pipeline.stages.recognize, engines.recognizer.clone())?,
+        analysis: Analysis::new(pipeline, engines, setup.visit_at.clone())?,
+        setup,
+        sound: Tape::default(),
+        packing: Vec::new(),
+        waiting: FuturesOrdered::new(),
+        hypothesis: None,
+        partials: Partials::default(),
+        gaps: Vec::new(),
+        speech: Samples(0),
+        recognized_ms: Millis(0),
+        settled: Instant::now(),
+        events: events.clone(),
+    };
+    tokio::spawn(async move {
+        if let Err(Stop::Failed(error)) = run.all(sounds).await {
+            // If nobody listens, nobody needs to know.
+            let _ = events.send(SessionEvent::Failed(error)).await;
+        }
+    });
+    Ok(reported)
+}
+
+impl Run {
+    async fn all(mut self, mut sounds: mpsc::Receiver<Sound>) -> Result<(), Stop> {
+        loop {
+            let room = self.waiting.len() < IN_FLIGHT;
+            tokio::select! {
+                biased;
+                Some(recognized) = self.waiting.next() => self.settle(recognized).await?,
+                hypothesis = next(&mut self.hypothesis) => self.show(hypothesis).await?,
+                () = self.events.closed() => return Err(Stop::Abandoned),
+                sound = sounds.recv(), if room => match sound {
+                    Some(Sound::Samples(samples)) => self.listen(samples).await?,
+                    Some(Sound::Flush) => self.flush().await?,
+                    Some(Sound::End { decoded, decode, resample }) => {
+                        let now = Instant::now();
+                        self.analysis.spent("decode", now.checked_sub(decode).unwrap_or(now));
+                        self.analysis.spent("resample", now.checked_sub(resample).unwrap_or(now));
+                        let broken = decoded.broken.into_iter();
+                        self.gaps.extend(broken.map(|s| gap(s, GapReason::Undecodable)));
+                        return self.finish().await;
+                    }
+                    Some(Sound::Failed(error)) => return Err(Stop::Failed(error)),
+                    None => return Err(Stop::Abandoned),
+                },
+            }
+        }
+    }
+
+    async fn listen(&mut self, samples: Vec<f32>) -> Result<(), Stop> {
+        let begin = Instant::now();
+        self.sound.push(&samples);
+        let ended = self.vad.run(self.lane(), &samples).await?;
+        self.analysis.spent("vad", begin);
+        self.take(ended);
+        let needed = self.packing.first().map_or(self.vad.needed_from(), |c| c.speech.end);
+        self.sound.forget(needed.min(self.vad.needed_from()));
+        self.guess();
+        self.progress().await
+    }
+
+    /// Takes stretches of speech that have ended: alone, or packed with their neighbours.
+    fn take(&mut self, ended: Vec<Speech>) {
+        for speech in ended {
+            self.speech = Samples(self.speech.0 + speech.end.0 - speech.start.0);
+            let clip = Clip { speech, samples: self.sound.cut(speech.start, speech.end) };
+            let packed: u64 = self.packing.iter().map(|c| c.samples.len() as u64).sum();
+            if packed + clip.samples.len() as u64 > self.recognize.capacity(self.setup.pass).0 {
+                self.ask();
+            }
+            self.packing.push(clip);
+            if self.recognize.capacity(self.setup.pass).0 == 0 {
+                self.ask();
+            }
+        }
+    }
+
+    /// Sends what is packed to the recogniser.
+    fn ask(&mut self) {
+        let clips = std::mem::take(&mut self.packing);
+        if clips.is_empty() {
+            return;
+        }
+        let (recognize, pass, hotwords) =
+            (self.recognize.clone(), self.setup.pass, self.setup.hotwords.clone());
+        self.waiting.push_back(Box::pin(async move {
+            let begin = Instant::now();
+            let spans = clips
+                .iter()
+                .map(|c| Span { start_ms: c.speech.start.to_millis(), end_ms: c.speech.end.to_millis() })
+                .collect();
+            let mut words = recognize.run(pass, clips.clone(), &hotwords).await;
+            if words.is_err() {
+                words = recognize.run(pass, clips, &hotwords).await;
+            }
+            Recognized { spans, words, begin }
+        }));
+    }
+
+    /// Asks for the text of what is being said, if that is due and the recogniser has nothing better to do.
+    fn guess(&mut self) {
+        if self.setup.pass != Pass::Live || self.hypothesis.is_some() || !self.waiting.is_empty() {
+            return;
+        }
+        let (Some(start), end) = (self.vad.open_since(), self.sound.end()) else { return };
+        if !self.partials.due(start, end) {
+            return;
+        }
+        self.partials.begin(start, end);
+        let clip = Clip { speech: Speech { start, end }, samples: self.sound.cut(start, end) };
+        let (recognize, hotwords) = (self.recognize.clone(), self.setup.hotwords.clone());
+        self.hypothesis = Some(Box::pin(async move {
+            let words = recognize.run(Pass::Live, vec![clip], &hotwords).await;
+            Hypothesis { start, end, words }
+        }));
+    }
+
+    async fn show(&mut self, hypothesis: Hypothesis) -> Result<(), Stop> {
+        // A failed guess is no loss: the final is asked for anew.
+        let Ok(words) = hypothesis.words else { return Ok(()) };
+        if self.vad.open_since() != Some(hypothesis.start) {
+            return Ok(());
+        }
+        let text: String = words.into_iter().map(|w| w.text).collect();
+        let id = self.analysis.next_segment();
+        let shown = self.analysis.preview(&text);
+        let partial: Option<Partial> =
+            shown.and_then(|text| self.partials.take(id, hypothesis.start, hypothesis.end, &text));
+        match partial {
+            Some(partial) => self.emit(SessionEvent::Partial(partial)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn settle(&mut self, recognized: Recognized) -> Result<(), Stop> {
+        // Requests overlap; time in which two were under way counts once.
+        self.analysis.spent("recognize", recognized.begin.max(self.settled));
+        self.settled = Instant::now();
+        match recognized.words {
+            Ok(words) => {
+                for word in words {
+                    let heard = Heard { span: word.span, text: word.text, confidence: word.confidence };
+                    let news = self.analysis.push(heard).await?;
+                    self.report(news).await?;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(code = error.code.as_str(), "a stretch of speech could not be recognised");
+                for span in &recognized.spans {
+                    let gap = gap(*span, GapReason::EngineFailed);
+                    self.gaps.push(gap.clone());
+                    self.emit(SessionEvent::Gap(gap)).await?;
+                }
+            }
+        }
+        self.recognized_ms = recognized.spans.last().map_or(self.recognized_ms, |s| s.end_ms);
+        self.progress().await
+    }
+
+    async fn report(&mut self, news: Vec<News>) -> Result<(), Stop> {
+        for item in news {
+            let event = match item {
+                News::Segment(segment) => SessionEvent::Final(segment),
+                News::Moment(moment) => SessionEvent::Moment(moment),
+            };
+            self.emit(event).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything heard so far final.
+    async fn flush(&mut self) -> Result<(), Stop> {
+        let ended = self.vad.flush();
+        self.take(ended.into_iter().collect());
+        self.drain().await
+    }
+
+    async fn drain(&mut self) -> Result<(), Stop> {
+        self.ask();
+        while let Some(recognized) = self.waiting.next().await {
+            self.settle(recognized).await?;
+        }
+        let news = self.analysis.flush().await?;
+        self.report(news).await
+    }
+
+    async fn finish(mut self) -> Result<(), Stop> {
+        self.hypothesis = None;
+        let ended = self.vad.finish(self.lane()).await?;
+        self.take(ended);
+        self.drain().await?;
+        let duration = self.sound.end().to_millis();
+        let result = self.analysis.finish(duration, self.speech.to_millis(), self.gaps);
+        self.events.send(SessionEvent::Done(Box::new(result))).await.map_err(|_| Stop::Abandoned)
+    }
+
+    fn lane(&self) -> Lane {
+        match self.setup.pass {
+            Pass::Live => Lane::Live,
+            Pass::Batch => Lane::Deferred,
+        }
+    }
+
+    async fn progress(&mut self) -> Result<(), Stop> {
+        let idle = self.waiting.is_empty() && self.packing.is_empty() && self.vad.open_since().is_none();
+        if idle {
+            self.recognized_ms = self.sound.end().to_millis();
+        }
+        let (decoded_ms, recognized_ms) = (self.sound.end().to_millis(), self.recognized_ms);
+        self.emit(SessionEvent::Progress { decoded_ms, recognized_ms }).await
+    }
+
+    async fn emit(&mut self, event: SessionEvent) -> Result<(), Stop> {
+        self.events.send(event).await.map_err(|_| Stop::Abandoned)
+    }
+}
+
+/// The hypothesis under way; never ready if there is none.
+async fn next(hypothesis: &mut Option<Task<Hypothesis>>) -> Hypothesis {
+    match hypothesis {
+        Some(task) => {
+            let done = task.await;
+            *hypothesis = None;
+            done
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn gap(span: Span, reason: GapReason) -> Gap {
+    Gap { start_ms: span.start_ms, end_ms: span.end_ms, reason }
+}
+
+/// The samples that may still be needed.
+#[derive(Debug, Default)]
+struct Tape {
+    start: u64,
+    samples: VecDeque<f32>,
+}
+
+impl Tape {
+    fn push(&mut self, samples: &[f32]) {
+        self.samples.extend(samples);
+    }
+
+    fn end(&self) -> Samples {
+        Samples(self.start + self.samples.len() as u64)
+    }
+
+    fn cut(&self, from: Samples, to: Samples) -> Vec<f32> {
+        let skip = from.0.saturating_sub(self.start) as usize;
+        let take = to.0.saturating_sub(from.0.max(self.start)) as usize;
+        self.samples.iter().skip(skip).take(take).copied().collect()
+    }
+
+    fn forget(&mut self, before: Samples) {
+        let n = (before.0.saturating_sub(self.start) as usize).min(self.samples.len());
+        self.samples.drain(..n);
+        self.start += n as u64;
+    }
+}
