@@ -19,6 +19,8 @@ pub mod engine;
 pub mod error;
 pub mod pipeline;
 pub mod stage;
+pub mod store;
 pub mod telemetry;
+pub mod webhook;
 
 pub use error::{Code, Error, Result};
