@@ -1,0 +1,156 @@
+//! What there is to tell about a visit in flight: one value that grows, watched by whoever wants to know.
+//!
+//! A `watch` and not a `broadcast`: a client that reads slowly finds the newest partial and every lasting
+//! entry since its last look, so partials are what it loses, finals never, and nothing queues up for it.
+
+use std::sync::Arc;
+
+use crate::domain::card::Card;
+use crate::domain::moment::Moment;
+use crate::domain::time::Millis;
+use crate::domain::transcript::{Gap, Segment};
+use crate::error::Code;
+use crate::pipeline::session::Partial;
+
+/// Something that stays said.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// A final segment. One with an id told before replaces that one (the audio was gone over again).
+    Final(Arc<Segment>),
+    /// A key moment.
+    Moment(Arc<Moment>),
+    /// Audio without a transcript.
+    Gap(Gap),
+}
+
+/// How far the engine has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Audio decoded.
+    pub decoded_ms: Millis,
+    /// Audio recognised, silence included.
+    pub recognized_ms: Millis,
+}
+
+/// How it ended.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// The result and the card are stored.
+    Done {
+        /// Share of the speech that has a transcript, 0..=1.
+        coverage: f64,
+        /// What has none.
+        gaps: Vec<Gap>,
+        /// The card that waits for the salesperson.
+        card: Arc<Card>,
+    },
+    /// It cannot go on: consent taken back, audio that is none, an engine that gave up.
+    Failed {
+        /// Which.
+        code: Code,
+        /// Cause and way out; safe to show.
+        detail: String,
+    },
+}
+
+/// The whole story so far.
+#[derive(Debug, Default)]
+pub struct Story {
+    /// What stays said, in order of telling; only ever appended to.
+    pub entries: Vec<Entry>,
+    /// The segment being spoken, until its final comes.
+    pub partial: Option<Partial>,
+    /// How far the engine has come.
+    pub progress: Progress,
+    /// Once set, nothing more follows.
+    pub ending: Option<Ending>,
+}
+
+impl Story {
+    /// The story of a visit taken up again, as far as it was stored.
+    pub fn resumed(finals: Vec<Segment>) -> Self {
+        let entries = finals.into_iter().map(|segment| Entry::Final(Arc::new(segment))).collect();
+        Self { entries, ..Self::default() }
+    }
+
+    /// Adds a final segment unless it was told just so; ends its partial. True if it was news.
+    pub fn tell_final(&mut self, segment: &Arc<Segment>) -> bool {
+        if self.partial.as_ref().is_some_and(|partial| partial.segment_id == segment.id) {
+            self.partial = None;
+        }
+        let told = self.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Final(told) if told.id == segment.id => Some(told),
+            _ => None,
+        });
+        let news = told != Some(segment);
+        if news {
+            self.entries.push(Entry::Final(segment.clone()));
+        }
+        news
+    }
+
+    /// Adds a moment unless it was told just so. True if it was news.
+    pub fn tell_moment(&mut self, moment: Moment) -> bool {
+        let told = self.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Moment(told) if told.id == moment.id => Some(told.as_ref()),
+            _ => None,
+        });
+        let news = told != Some(&moment);
+        if news {
+            self.entries.push(Entry::Moment(Arc::new(moment)));
+        }
+        news
+    }
+
+    /// Adds a gap unless it was told before.
+    pub fn tell_gap(&mut self, gap: Gap) {
+        if !self.entries.iter().any(|entry| matches!(entry, Entry::Gap(told) if *told == gap)) {
+            self.entries.push(Entry::Gap(gap));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::SegmentId;
+
+    fn segment(n: usize, text: &str) -> Arc<Segment> {
+        Arc::new(Segment {
+            id: SegmentId::nth(n),
+            start_ms: Millis(0),
+            end_ms: Millis(1000),
+            text: text.to_owned(),
+            raw_text: text.to_owned(),
+            speaker: None,
+            confidence: 0.9,
+        })
+    }
+
+    #[test]
+    fn going_over_the_audio_again_tells_only_what_is_new() {
+        let mut story = Story::resumed(vec![segment(1, "一").as_ref().clone()]);
+        assert!(!story.tell_final(&segment(1, "一")));
+        assert!(story.tell_final(&segment(2, "二")));
+        assert!(story.tell_final(&segment(1, "改")), "another text under the same id is news");
+        assert_eq!(story.entries.len(), 3);
+    }
+
+    #[test]
+    fn a_final_ends_its_own_partial_and_no_other() {
+        let mut story = Story::default();
+        let partial = |n| Partial {
+            segment_id: SegmentId::nth(n),
+            rev: 1,
+            text: "一".to_owned(),
+            stable_chars: 1,
+            start_ms: Millis(0),
+            end_ms: Millis(100),
+        };
+        story.partial = Some(partial(2));
+        story.tell_final(&segment(1, "一"));
+        assert_eq!(story.partial, Some(partial(2)));
+        story.tell_final(&segment(2, "二"));
+        assert_eq!(story.partial, None);
+    }
+}
