@@ -13,6 +13,7 @@
 //!   over one visit. * [`store`]: SQL and stored audio. * [`webhook`]: envelope, signature, guarded client.
 //! * [`service`]: the use cases. * [`http`]: routes, live protocol, page. * [`cli`]: the terminal.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;

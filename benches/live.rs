@@ -1,0 +1,132 @@
+//! Live delays and the cost of each stage, as a table with ratios to real time.
+//!
+//! The first minute of the shipped visit is played to a session at the speed of speech: a partial's delay is
+//! counted from the start of its segment, a final's from the end of its segment's speech. Then the whole
+//! visit runs as a file, for the cost of each stage. Figures of one machine and one run; compare ratios.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use visitscribe::config::Config;
+use visitscribe::domain::audio::{AudioFormat, Encoding, Pcm};
+use visitscribe::domain::result::VisitResult;
+use visitscribe::engine::{EngineConfig, Engines, load};
+use visitscribe::pipeline::session::{self, Pass, SessionEvent, SessionInput, SessionSetup};
+use visitscribe::pipeline::{Catalog, Pipeline, visit_time};
+use visitscribe::stage::decode::{Decode, DecodeConfig};
+use visitscribe::stage::resample::{Resample, ResampleConfig};
+
+const SECONDS: usize = 60;
+const CHUNK: Duration = Duration::from_millis(100);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // `cargo test --benches` and criterion's own flags come through here too; only a real run measures.
+    if !std::env::args().any(|a| a == "--bench") {
+        return Ok(());
+    }
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/visit/visit.ogg"));
+    let pipeline = Catalog::load(None)?.get("visit")?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let config = EngineConfig { workers: cores, ..EngineConfig::default() };
+    let engines = load(&Config::load(None)?.models_dir()?, &config)?;
+
+    let (mut partials, mut finals) = live(&pipeline, &engines, &samples(path)?).await?;
+    println!("\n{cores} cores, {SECONDS} s live, one visit        median      p95");
+    for (name, delays) in
+        [("first partial after speech starts", &mut partials), ("final after speech ends", &mut finals)]
+    {
+        delays.sort();
+        println!("{name:<40} {:>6} ms {:>6} ms", at(delays, 50), at(delays, 95));
+    }
+
+    let begin = Instant::now();
+    let result = whole(&pipeline, &engines, path).await?;
+    let (wall, audio) = (begin.elapsed().as_millis() as f64, result.duration_ms.0 as f64);
+    println!("\nstage         ms   x real time   (file of {:.0} s)", audio / 1000.0);
+    for (stage, ms) in &result.timings {
+        println!("{stage:<10} {ms:>6}   {:.4}", *ms as f64 / audio);
+    }
+    println!("{:<10} {wall:>6.0}   {:.4}", "wall", wall / audio);
+    Ok(())
+}
+
+fn at(sorted: &[Duration], percent: usize) -> u128 {
+    sorted
+        .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
+        .map_or(0, Duration::as_millis)
+}
+
+fn samples(path: &Path) -> anyhow::Result<Vec<i16>> {
+    let mut resample = Resample::new(&ResampleConfig::default())?;
+    let mut blocks: Vec<Pcm> = Vec::new();
+    Decode::new(&DecodeConfig::default()).file(path, &mut |block| {
+        blocks.push(block);
+        true
+    })?;
+    let mut out = Vec::new();
+    for block in &blocks {
+        out.extend(resample.run(block)?);
+    }
+    out.truncate(16_000 * SECONDS);
+    Ok(out.into_iter().map(|s| (s * 32_767.0) as i16).collect())
+}
+
+fn setup(pass: Pass) -> anyhow::Result<SessionSetup> {
+    let format = AudioFormat { encoding: Encoding::PcmS16le, sample_rate: 16_000, channels: 1 };
+    Ok(SessionSetup {
+        format,
+        visit_at: visit_time("2026-11-23T10:00:00+08:00")?,
+        hotwords: Vec::new(),
+        pass,
+    })
+}
+
+async fn live(
+    pipeline: &Arc<Pipeline>,
+    engines: &Engines,
+    samples: &[i16],
+) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
+    let mut handle = session::start(pipeline, engines, setup(Pass::Live)?)?;
+    let chunk = 16 * CHUNK.as_millis() as usize;
+    let pieces: Vec<Vec<u8>> =
+        samples.chunks(chunk).map(|c| c.iter().flat_map(|s| s.to_le_bytes()).collect()).collect();
+    let begin = Instant::now();
+    let feed = tokio::spawn(async move {
+        let mut tick = tokio::time::interval(CHUNK);
+        for piece in pieces {
+            tick.tick().await;
+            if handle.input.send(SessionInput::Audio(piece)).await.is_err() {
+                return;
+            }
+        }
+        let _ = handle.input.send(SessionInput::Stop).await;
+    });
+    let (mut partials, mut finals) = (Vec::new(), Vec::new());
+    while let Some(event) = handle.events.recv().await {
+        let now = begin.elapsed();
+        match event {
+            SessionEvent::Partial(p) if p.rev == 1 => {
+                partials.push(now.saturating_sub(Duration::from_millis(p.start_ms.0)))
+            }
+            SessionEvent::Final(s) => finals.push(now.saturating_sub(Duration::from_millis(s.end_ms.0))),
+            SessionEvent::Failed(e) => return Err(e.into()),
+            _ => {}
+        }
+    }
+    feed.await?;
+    Ok((partials, finals))
+}
+
+async fn whole(pipeline: &Arc<Pipeline>, engines: &Engines, path: &Path) -> anyhow::Result<VisitResult> {
+    let mut events = session::start_file(pipeline, engines, setup(Pass::Batch)?, path.to_owned())?;
+    while let Some(event) = events.recv().await {
+        match event {
+            SessionEvent::Done(result) => return Ok(*result),
+            SessionEvent::Failed(e) => return Err(e.into()),
+            _ => {}
+        }
+    }
+    anyhow::bail!("the session ended without a result")
+}

@@ -1,0 +1,132 @@
+//! One criterion group a stage, over the first minute of the shipped visit (text stages: one utterance). The
+//! throughput shown for sound is samples at 16 kHz a second: divide by 16000 for "times real time".
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use visitscribe::config::Config;
+use visitscribe::domain::audio::{Pcm, Samples};
+use visitscribe::domain::moment::MomentKind;
+use visitscribe::engine::{EngineConfig, Engines, Lane, MomentScores, load};
+use visitscribe::pipeline::visit_time;
+use visitscribe::stage::classify::{Classify, ClassifyConfig, Detected};
+use visitscribe::stage::decode::{Decode, DecodeConfig};
+use visitscribe::stage::extract::{Extract, ExtractConfig};
+use visitscribe::stage::mask::{Mask, MaskConfig};
+use visitscribe::stage::normalize::{Normalize, NormalizeConfig};
+use visitscribe::stage::recognize::{Clip, Pass, Recognize, RecognizeConfig};
+use visitscribe::stage::resample::{Resample, ResampleConfig};
+use visitscribe::stage::summarize::{Summarize, SummarizeConfig};
+use visitscribe::stage::vad::{Speech, Vad, VadConfig};
+
+const SAID: &str = "那个，这套设备一共二十八万八，月底之前签的话可以打九五折，下周三我把方案发给您";
+
+fn visit() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/visit/visit.ogg"))
+}
+
+fn decode_minute() -> Vec<Pcm> {
+    let mut blocks = Vec::new();
+    let mut frames = 0;
+    let decode = Decode::new(&DecodeConfig::default());
+    let done = decode.file(visit(), &mut |block| {
+        frames += block.samples.len() as u64 / u64::from(block.channels);
+        let more = frames < u64::from(block.rate_hz) * 60;
+        blocks.push(block);
+        more
+    });
+    done.expect("the shipped visit decodes");
+    blocks
+}
+
+fn resample_all(blocks: &[Pcm]) -> Vec<f32> {
+    let mut stage = Resample::new(&ResampleConfig::default()).expect("defaults are right");
+    let mut out: Vec<f32> = blocks.iter().flat_map(|b| stage.run(b).expect("resamples")).collect();
+    out.extend(stage.finish().expect("resamples"));
+    out
+}
+
+fn engines() -> Engines {
+    let dir = Config::load(None).and_then(|c| c.models_dir()).expect("a models directory");
+    load(&dir, &EngineConfig::default()).expect("models: run `visitscribe models fetch`")
+}
+
+fn sound(c: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let engines = engines();
+    let blocks = decode_minute();
+    let samples = resample_all(&blocks);
+
+    let mut group = c.benchmark_group("decode");
+    group.throughput(Throughput::Elements(samples.len() as u64));
+    group.bench_function("opus", |b| b.iter(|| black_box(decode_minute().len())));
+    group.finish();
+
+    let mut group = c.benchmark_group("resample");
+    group.throughput(Throughput::Elements(samples.len() as u64));
+    group.bench_function("48k_to_16k", |b| b.iter(|| black_box(resample_all(&blocks).len())));
+    group.finish();
+
+    let mut group = c.benchmark_group("vad");
+    group.sample_size(10).throughput(Throughput::Elements(samples.len() as u64));
+    group.bench_function("silero", |b| {
+        b.iter(|| {
+            let mut vad = Vad::new(&VadConfig::default(), engines.voice.clone()).expect("defaults are right");
+            runtime.block_on(vad.run(Lane::Live, &samples)).expect("detects").len()
+        });
+    });
+    group.finish();
+
+    let clip = |seconds: u64| Clip {
+        speech: Speech { start: Samples(16_000), end: Samples(16_000 * (1 + seconds)) },
+        samples: samples[16_000..16_000 * (1 + seconds as usize)].to_vec(),
+    };
+    let recognize =
+        Recognize::new(&RecognizeConfig::default(), engines.recognizer.clone()).expect("defaults are right");
+    let mut group = c.benchmark_group("recognize");
+    group.sample_size(10);
+    for (name, pass, seconds) in [("live_4s", Pass::Live, 4), ("packed_28s", Pass::Batch, 28)] {
+        group.throughput(Throughput::Elements(seconds * 16_000));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                runtime.block_on(recognize.run(pass, vec![clip(seconds)], &[])).expect("recognises").len()
+            });
+        });
+    }
+    group.finish();
+
+    let classify = Classify::new(&ClassifyConfig::default(), &engines).expect("defaults are right");
+    let before = ["您好".to_owned(), "价格怎么样".to_owned()];
+    c.benchmark_group("classify").bench_function("utterance", |b| {
+        b.iter(|| runtime.block_on(classify.run(&before, SAID)).expect("classifies").len());
+    });
+}
+
+fn text(c: &mut Criterion) {
+    let normalize = Normalize::new(&NormalizeConfig::default()).expect("defaults are right");
+    c.benchmark_group("normalize").bench_function("utterance", |b| b.iter(|| normalize.run(black_box(SAID))));
+
+    let mask = Mask::new(&MaskConfig::default()).expect("defaults are right");
+    c.benchmark_group("mask").bench_function("utterance", |b| {
+        b.iter(|| mask.run(&mut [black_box(SAID).to_owned()]).len());
+    });
+
+    let extract = Extract::new(&ExtractConfig::default()).expect("defaults are right");
+    let at = visit_time("2026-11-23T10:00:00+08:00").expect("a time");
+    let quote = Detected { kind: MomentKind::Quote, score: 0.9, scores: MomentScores::default() };
+    c.benchmark_group("extract").bench_function("quote", |b| {
+        b.iter(|| extract.run(&quote, black_box(SAID), &[], &at));
+    });
+
+    let summarize = Summarize::new(&SummarizeConfig::default()).expect("defaults are right");
+    c.benchmark_group("summarize").bench_function("empty_visit", |b| b.iter(|| summarize.run(&[], &[], 1.0)));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = sound, text
+}
+criterion_main!(benches);

@@ -1,0 +1,146 @@
+//! Real speech through the real pipeline: error rates with a bound, and nothing heard where nobody speaks.
+//! Needs the models (`visitscribe models fetch`); without them these tests fail and say so.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn data(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path)
+}
+
+/// Runs the binary and reads its JSON; a failure shows what it said.
+fn json(args: &[&str]) -> Value {
+    let out = Command::new(env!("CARGO_BIN_EXE_visitscribe")).args(args).output().unwrap();
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+fn transcribe(path: &Path) -> Value {
+    json(&["transcribe", path.to_str().unwrap(), "--visit-at", "2026-11-23T10:00:00+08:00"])
+}
+
+/// 16-bit mono WAV at 16 kHz.
+fn wav(path: &Path, samples: impl Iterator<Item = i16>) {
+    let data: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
+    let mut out = Vec::new();
+    out.extend(b"RIFF");
+    out.extend((36 + data.len() as u32).to_le_bytes());
+    out.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    out.extend(16_000_u32.to_le_bytes());
+    out.extend(32_000_u32.to_le_bytes());
+    out.extend(b"\x02\0\x10\0data");
+    out.extend((data.len() as u32).to_le_bytes());
+    out.extend(data);
+    std::fs::write(path, out).unwrap();
+}
+
+fn edits(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            next.push((row[j + 1] + 1).min(next[j] + 1).min(row[j] + usize::from(x != y)));
+        }
+        row = next;
+    }
+    row[b.len()]
+}
+
+/// Both clips together are 31 characters: Whisper base itself mishears seven of them (`docs/MODELS.md`).
+#[test]
+fn real_clips_are_recognised() {
+    let (mut wrong, mut length) = (0, 0);
+    for (clip, said) in [
+        ("real/aishell.wav", "广州市房地产中介协会分析"),
+        ("real/damo.wav", "欢迎大家来体验达摩院推出的语音识别模型"),
+    ] {
+        let result = transcribe(&data(clip));
+        let segments = result["segments"].as_array().unwrap();
+        let heard: String = segments.iter().map(|s| s["text"].as_str().unwrap()).collect();
+        let heard: String = heard.chars().filter(|c| c.is_alphanumeric()).collect();
+        wrong += edits(said, &heard);
+        length += said.chars().count();
+    }
+    let rate = wrong as f64 / length as f64;
+    assert!(rate <= 0.30, "character error rate {rate:.2}");
+}
+
+#[test]
+fn the_shipped_visit_is_recognised() {
+    let reports = json(&["eval", data("visit").to_str().unwrap(), "--json"]);
+    let report = &reports[0];
+    let rate = report["cer"].as_f64().unwrap();
+    assert!(rate <= 0.25, "character error rate {rate}");
+    assert!(report["realtime"].as_f64().unwrap() > 0.0);
+    assert_eq!(report["visits"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn silence_and_noise_say_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = 1_u32;
+    let mut noise = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 16) as i16) / 8
+    };
+    for (name, samples) in [
+        ("silence.wav", vec![0; 16_000 * 30]),
+        ("noise.wav", (0..16_000 * 30).map(|_| noise()).collect::<Vec<_>>()),
+    ] {
+        let path = dir.path().join(name);
+        wav(&path, samples.into_iter());
+        let result = transcribe(&path);
+        assert_eq!(result["segments"], Value::Array(Vec::new()), "{name}");
+        assert_eq!(result["moments"], Value::Array(Vec::new()), "{name}");
+        assert_eq!(result["duration_ms"], 30_000, "{name}");
+    }
+}
+
+#[test]
+fn a_result_has_the_declared_shape() {
+    let result = transcribe(&data("real/damo.wav"));
+    let mut keys: Vec<&str> = result.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(
+        keys,
+        [
+            "coverage",
+            "duration_ms",
+            "gaps",
+            "models",
+            "moments",
+            "pii",
+            "pipeline",
+            "segments",
+            "speech_ms",
+            "summary",
+            "timings"
+        ]
+    );
+    let segment = &result["segments"][0];
+    for key in ["id", "start_ms", "end_ms", "text", "raw_text", "speaker", "confidence"] {
+        assert!(segment.get(key).is_some(), "segment lacks {key}");
+    }
+    for key in [
+        "headline",
+        "stage",
+        "next_action",
+        "next_date",
+        "latest_quote",
+        "objections",
+        "signing_intent",
+        "moments",
+        "coverage",
+        "confidence",
+        "evidence",
+    ] {
+        assert!(result["summary"].get(key).is_some(), "summary lacks {key}");
+    }
+    for stage in ["decode", "vad", "recognize", "normalize", "mask", "classify", "summarize"] {
+        assert!(result["timings"][stage].is_u64(), "no timing of {stage}");
+    }
+    assert_eq!(result["models"]["whisper-base-q8_0"]["sha256"].as_str().unwrap().len(), 64);
+}
