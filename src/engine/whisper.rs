@@ -34,8 +34,7 @@ const MAX_PROMPT_TOKENS: usize = 223;
 const MAX_PROMPT_CHARS: usize = 600;
 /// whisper.cpp keeps at most this many candidates.
 const MAX_BEAM: u8 = 8;
-/// On a CPU fused attention saves 90 MB a worker and makes a full window half as slow again (3.4 s against
-/// 2.2 s, one thread, q8_0).
+/// On a CPU fused attention saves memory and makes a full window slower.
 const FLASH_ATTENTION: bool = false;
 /// A reply no longer than a word cannot be told from the prompt come back.
 const MIN_ECHO_CHARS: usize = 8;
