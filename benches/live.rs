@@ -80,6 +80,7 @@ fn setup(pass: Pass) -> anyhow::Result<SessionSetup> {
         visit_at: visit_time("2026-11-23T10:00:00+08:00")?,
         hotwords: Vec::new(),
         pass,
+        cuts: Vec::new(),
     })
 }
 

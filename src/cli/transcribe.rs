@@ -89,7 +89,7 @@ pub(super) async fn file(
     hotwords: Vec<String>,
 ) -> Result<VisitResult> {
     let format = AudioFormat { encoding: Encoding::Container, sample_rate: 16_000, channels: 1 };
-    let setup = SessionSetup { format, visit_at, hotwords, pass: Pass::Batch };
+    let setup = SessionSetup { format, visit_at, hotwords, pass: Pass::Batch, cuts: Vec::new() };
     let name = path.display().to_string();
     let progress = spinner();
     let mut events = session::start_file(pipeline, engines, setup, path)?;

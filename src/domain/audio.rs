@@ -8,7 +8,8 @@ use super::time::Millis;
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
 
 /// A count of samples at [`SAMPLE_RATE_HZ`], also used as a position in a visit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Samples(pub u64);
 
 impl Samples {

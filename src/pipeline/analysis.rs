@@ -99,6 +99,11 @@ impl Analysis {
         if open && self.held.len() < MAX_HELD { Ok(Vec::new()) } else { self.flush().await }
     }
 
+    /// Whether an utterance waits for the next one.
+    pub fn holds_back(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Finishes what is held back.
     pub async fn flush(&mut self) -> Result<Vec<News>> {
         let held = std::mem::take(&mut self.held);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::{Pipeline, source};
-use crate::domain::audio::AudioFormat;
+use crate::domain::audio::{AudioFormat, Samples};
 use crate::domain::ids::SegmentId;
 use crate::domain::moment::Moment;
 use crate::domain::result::VisitResult;
@@ -38,6 +38,8 @@ pub struct SessionSetup {
     pub hotwords: Vec<String>,
     /// Live: partials, each segment at once. Batch: no partials, packed windows.
     pub pass: Pass,
+    /// Where earlier sessions over the same audio cut on request ([`SessionEvent::Cut`]), in order.
+    pub cuts: Vec<Samples>,
 }
 
 /// What the caller sends.
@@ -60,6 +62,9 @@ pub enum SessionEvent {
     Final(Segment),
     /// A key moment, after the final it rests on.
     Moment(Moment),
+    /// What was heard before this is being made final on request; its finals follow. A session that hears
+    /// the audio again must cut here too, or its finals will have other bounds under the same ids.
+    Cut(Samples),
     /// Audio without a transcript.
     Gap(Gap),
     /// How far it has come.

@@ -66,8 +66,9 @@ pub(super) fn of_stream(
             let sent = match message {
                 SessionInput::Audio(chunk) => bytes.send(chunk).await.is_ok(),
                 SessionInput::Finalize => {
-                    // Raw samples are decoded as they come: once the thread has taken all, so has the session.
-                    if raw {
+                    // Raw samples are decoded as they come: once the thread has taken an empty piece, it has
+                    // passed on all that came before.
+                    if raw && bytes.send(Vec::new()).await.is_ok() {
                         drained(&bytes).await;
                     }
                     to.send(Sound::Flush).await.is_ok()

@@ -120,6 +120,11 @@ impl Vad {
         self.decider.close(self.decider.position)
     }
 
+    /// How far the stream has been judged: a whole number of windows.
+    pub fn position(&self) -> Samples {
+        self.decider.position
+    }
+
     /// Where the open stretch began, if somebody is speaking.
     pub fn open_since(&self) -> Option<Samples> {
         self.decider.open.as_ref().filter(|o| o.voiced >= self.decider.min_speech).map(|o| o.start)

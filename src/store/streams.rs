@@ -1,5 +1,7 @@
 //! The one audio stream of a visit: its format, who writes it (by epoch), the length its sender declared.
 
+use std::collections::BTreeSet;
+
 use sqlx::any::AnyRow;
 
 use super::Store;
@@ -7,7 +9,7 @@ use super::connect::Write;
 use super::rows::{absent, away, col, json, to_json};
 use super::visits::wrong_state;
 use crate::domain::access::TenantId;
-use crate::domain::audio::AudioFormat;
+use crate::domain::audio::{AudioFormat, Samples};
 use crate::domain::consent::Purpose;
 use crate::domain::ids::VisitId;
 use crate::domain::visit::VisitState;
@@ -68,6 +70,40 @@ impl Store {
             Some(row) => stream(&row).map(Some),
             None => self.visit(tenant, visit).await.map(|_| None),
         }
+    }
+
+    /// Records that `finalize` cut the stream here. The same cut again changes nothing.
+    pub async fn add_cut(&self, tenant: &TenantId, visit: &VisitId, at: Samples) -> Result<()> {
+        let mut write = self.write().await?;
+        write.lock_visit(tenant, visit).await?;
+        let row = sqlx::query("SELECT cuts FROM streams WHERE tenant = $1 AND visit_id = $2")
+            .bind(tenant.as_str())
+            .bind(visit.as_str())
+            .fetch_optional(&mut *write.tx)
+            .await
+            .map_err(away)?;
+        let mut cuts: BTreeSet<Samples> = json(&row.ok_or_else(|| absent("stream"))?, "cuts")?;
+        if cuts.insert(at) {
+            sqlx::query("UPDATE streams SET cuts = $3 WHERE tenant = $1 AND visit_id = $2")
+                .bind(tenant.as_str())
+                .bind(visit.as_str())
+                .bind(to_json(&cuts)?)
+                .execute(&mut *write.tx)
+                .await
+                .map_err(away)?;
+        }
+        write.commit().await
+    }
+
+    /// Where `finalize` cut the stream, in order; empty if there is no stream.
+    pub async fn cuts(&self, tenant: &TenantId, visit: &VisitId) -> Result<Vec<Samples>> {
+        let row = sqlx::query("SELECT cuts FROM streams WHERE tenant = $1 AND visit_id = $2")
+            .bind(tenant.as_str())
+            .bind(visit.as_str())
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(away)?;
+        row.map_or(Ok(Vec::new()), |row| json(&row, "cuts"))
     }
 
     /// Records the length that the sender declares; the same one again changes nothing.

@@ -49,6 +49,8 @@ struct Run {
     recognize: Recognize,
     analysis: Analysis,
     sound: Tape,
+    /// Where to cut because an earlier session did; those still ahead.
+    cuts: VecDeque<Samples>,
     /// Stretches that wait to be packed together.
     packing: Vec<Clip>,
     waiting: FuturesOrdered<Task<Recognized>>,
@@ -88,6 +90,7 @@ pub(super) fn spawn(
         vad: Vad::new(&pipeline.stages.vad, engines.voice.clone())?,
         recognize: Recognize::new(&pipeline.stages.recognize, engines.recognizer.clone())?,
         analysis: Analysis::new(pipeline, engines, setup.visit_at.clone())?,
+        cuts: setup.cuts.iter().copied().collect(),
         setup,
         sound: Tape::default(),
         packing: Vec::new(),
@@ -136,10 +139,27 @@ impl Run {
         }
     }
 
+    /// Takes the next samples, and cuts again where an earlier session did.
     async fn listen(&mut self, samples: Vec<f32>) -> Result<(), Stop> {
+        let mut rest = samples.as_slice();
+        while let Some(&cut) = self.cuts.front() {
+            let Some((before, after)) =
+                rest.split_at_checked(cut.0.saturating_sub(self.sound.end().0) as usize)
+            else {
+                break;
+            };
+            self.hear(before).await?;
+            self.cuts.pop_front();
+            self.flush().await?;
+            rest = after;
+        }
+        self.hear(rest).await
+    }
+
+    async fn hear(&mut self, samples: &[f32]) -> Result<(), Stop> {
         let begin = Instant::now();
-        self.sound.push(&samples);
-        let ended = self.vad.run(self.lane(), &samples).await?;
+        self.sound.push(samples);
+        let ended = self.vad.run(self.lane(), samples).await?;
         self.analysis.spent("vad", begin);
         self.take(ended);
         let needed = self.packing.first().map_or(self.vad.needed_from(), |c| c.speech.end);
@@ -260,6 +280,9 @@ impl Run {
     /// Makes everything heard so far final.
     async fn flush(&mut self) -> Result<(), Stop> {
         let ended = self.vad.flush();
+        if ended.is_some() || !self.packing.is_empty() || self.analysis.holds_back() {
+            self.emit(SessionEvent::Cut(self.vad.position())).await?;
+        }
         self.take(ended.into_iter().collect());
         self.drain().await
     }

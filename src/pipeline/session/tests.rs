@@ -17,7 +17,7 @@ fn bursts(parts: &[(usize, usize)]) -> Vec<u8> {
 
 fn setup(pass: Pass) -> SessionSetup {
     let visit_at = visit_time("2026-11-23T10:00:00+08:00").unwrap();
-    SessionSetup { format: RAW, visit_at, hotwords: Vec::new(), pass }
+    SessionSetup { format: RAW, visit_at, hotwords: Vec::new(), pass, cuts: Vec::new() }
 }
 
 /// Feeds `bytes` in chunks and collects every event.
@@ -119,4 +119,44 @@ async fn finalize_flushes_what_was_heard() {
         }
     };
     assert!(segment.end_ms.0 > 2_200, "{segment:?}");
+}
+
+#[tokio::test]
+async fn a_session_told_of_a_cut_cuts_there_again() {
+    let sound = bursts(&[(300, 4_000), (1_000, 2_000), (900, 0)]);
+    let pipeline = Catalog::load(None).unwrap().get("visit").unwrap();
+    let engines = fake::engines().unwrap();
+    let SessionHandle { input, mut events } = start(&pipeline, &engines, setup(Pass::Live)).unwrap();
+    let (before, after) = sound.split_at(2_000 * 32);
+    for message in [
+        SessionInput::Audio(before.to_vec()),
+        SessionInput::Finalize,
+        SessionInput::Audio(after.to_vec()),
+        // Nobody speaks now: nothing to cut.
+        SessionInput::Finalize,
+        SessionInput::Stop,
+    ] {
+        input.send(message).await.unwrap();
+    }
+    let mut told = Vec::new();
+    while let Some(event) = events.recv().await {
+        told.push(event);
+    }
+    let cuts: Vec<Samples> =
+        told.iter().filter_map(|e| if let SessionEvent::Cut(at) = e { Some(*at) } else { None }).collect();
+    assert_eq!(cuts.len(), 1, "{cuts:?}");
+
+    let again = SessionSetup { cuts, ..setup(Pass::Live) };
+    let SessionHandle { input, mut events } = start(&pipeline, &engines, again).unwrap();
+    // In other pieces than before.
+    for piece in sound.chunks(50_000) {
+        input.send(SessionInput::Audio(piece.to_vec())).await.unwrap();
+    }
+    input.send(SessionInput::Stop).await.unwrap();
+    let mut heard = Vec::new();
+    while let Some(event) = events.recv().await {
+        heard.push(event);
+    }
+    assert_eq!(result(&told).segments.len(), 3);
+    assert_eq!(result(&heard).segments, result(&told).segments);
 }

@@ -75,6 +75,7 @@ impl Flight {
                 visit_at: at.to_zoned_datetime(ground.timezone.clone()),
                 hotwords,
                 pass,
+                cuts: Vec::new(),
             },
             orders: watch::Sender::default(),
             gate: tokio::sync::Mutex::default(),

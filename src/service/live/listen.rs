@@ -9,13 +9,14 @@ use tokio::sync::mpsc;
 
 use super::flight::Flight;
 use super::story::{Ending, Progress, Story};
+use crate::domain::audio::Samples;
 use crate::domain::card::{Card, CardState};
 use crate::domain::ids::CardId;
 use crate::domain::result::VisitResult;
 use crate::domain::transcript::Segment;
 use crate::domain::visit::VisitState;
 use crate::error::{Code, Error, Kind, Result};
-use crate::pipeline::session::{SessionEvent, SessionInput};
+use crate::pipeline::session::{SessionEvent, SessionInput, SessionSetup};
 use crate::stage::summarize::card_fields;
 use crate::store::Change;
 use crate::telemetry;
@@ -79,7 +80,8 @@ impl Flight {
     }
 
     async fn listen_once(&self) -> Result<Box<VisitResult>> {
-        let mut session = (self.ground.start)(self.setup.clone())?;
+        let cuts = self.ground.store.cuts(&self.key.0, &self.key.1).await?;
+        let mut session = (self.ground.start)(SessionSetup { cuts, ..self.setup.clone() })?;
         let feeding = async {
             match self.feed(&session.input).await {
                 // All is fed, or the session is gone: `collect` will tell.
@@ -154,6 +156,7 @@ impl Flight {
                         counter!(telemetry::MOMENTS, "kind" => kind).increment(1);
                     }
                 }
+                SessionEvent::Cut(at) => self.keep_cut(at).await,
                 SessionEvent::Gap(gap) => self.story.send_modify(|story| story.tell_gap(gap)),
                 SessionEvent::Progress { decoded_ms, recognized_ms } => {
                     self.story.send_modify(|story| story.progress = Progress { decoded_ms, recognized_ms })
@@ -176,6 +179,14 @@ impl Flight {
     async fn keep_final(&self, segment: &Segment) {
         if let Err(error) = self.ground.store.put_final(&self.key.0, &self.key.1, segment).await {
             tracing::warn!(visit = %self.key.1, code = error.code.as_str(), "a final segment was not stored");
+        }
+    }
+
+    /// Where `finalize` cut is stored before the finals it made are told, so that hearing the audio again after
+    /// a crash yields the same ones.
+    async fn keep_cut(&self, at: Samples) {
+        if let Err(error) = self.ground.store.add_cut(&self.key.0, &self.key.1, at).await {
+            tracing::warn!(visit = %self.key.1, code = error.code.as_str(), "a cut was not stored");
         }
     }
 
