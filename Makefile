@@ -51,6 +51,7 @@ build: setup ## the release binary, target/release/visitscribe
 	$(CARGO) build --release --locked --bins --examples
 
 models: build ## fetch and check the models, into one folder outside this tree
+	@$(BIN) models verify >/dev/null 2>&1 || scripts/setup.sh index
 	@$(BIN) models fetch
 
 bench: setup models ## speed of each stage

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks, and only that. Usage: scripts/setup.sh [build] [lint] [browser]
+# Installs what this machine lacks, and only that. Usage: scripts/setup.sh [build] [index] [lint] [browser]
 #   build    cmake and a C++ compiler, for whisper.cpp
+#   index    pip, unless an index is configured: pip knows where packages with weights come from
 #   lint     rustfmt and clippy
 #   browser  Chromium, its driver and a Chinese font, for the browser test
 # Root is asked for only when a Debian package is missing.
@@ -24,6 +25,11 @@ for part in "${@:-build}"; do
                 exit 1
             fi
             ;;
+        index)
+            if [ -z "${VISITSCRIBE_MODELS__INDEX:-}${PIP_INDEX_URL:-}" ]; then
+                python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
+            fi
+            ;;
         lint)
             want python3 python3
             if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
@@ -42,7 +48,7 @@ for part in "${@:-build}"; do
                 packages+=(fonts-noto-cjk)
             ;;
         *)
-            say "unknown part '$part': give build, lint or browser"
+            say "unknown part '$part': give build, index, lint or browser"
             exit 2
             ;;
     esac

