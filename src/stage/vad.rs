@@ -21,10 +21,14 @@ pub struct VadConfig {
     pub release: f32,
     /// Anything shorter is not speech.
     pub min_speech_ms: u32,
-    /// Silence that ends a segment.
+    /// Silence that ends a segment up to `short_ms` long.
     pub min_silence_ms: u32,
-    /// Past this length a sentence has had time to end, and half of that silence is enough.
+    /// The longer somebody has spoken, the shorter the pause that ends the segment: from here on...
+    pub short_ms: u32,
+    /// ...to here, from where on...
     pub long_ms: u32,
+    /// ...this silence is enough.
+    pub long_silence_ms: u32,
     /// Kept before and after the speech.
     pub pad_ms: u32,
     /// Longest segment; past it the quietest point of its second half is the border.
@@ -38,9 +42,11 @@ impl Default for VadConfig {
             release: 0.35,
             min_speech_ms: 160,
             min_silence_ms: 400,
-            long_ms: 5_000,
+            short_ms: 2_500,
+            long_ms: 8_000,
+            long_silence_ms: 96,
             pad_ms: 200,
-            max_segment_ms: 15_000,
+            max_segment_ms: 12_000,
         }
     }
 }
@@ -77,6 +83,9 @@ impl Vad {
         }
         if c.min_silence_ms < 64 || c.pad_ms > c.min_silence_ms {
             return Err(wrong("min_silence_ms must be at least 64 and at least pad_ms"));
+        }
+        if !(64..=c.min_silence_ms).contains(&c.long_silence_ms) || c.short_ms >= c.long_ms {
+            return Err(wrong("64 <= long_silence_ms <= min_silence_ms and short_ms < long_ms must hold"));
         }
         Ok(Self {
             config: config.clone(),
@@ -160,7 +169,9 @@ struct Decider {
     release: f32,
     min_speech: u64,
     min_silence: u64,
+    short: u64,
     long: u64,
+    long_silence: u64,
     pad: u64,
     max: u64,
     /// End of the last judged window.
@@ -189,7 +200,9 @@ impl Decider {
             release: config.release,
             min_speech: ms(config.min_speech_ms),
             min_silence: ms(config.min_silence_ms),
+            short: ms(config.short_ms),
             long: ms(config.long_ms),
+            long_silence: ms(config.long_silence_ms),
             pad: ms(config.pad_ms),
             max: ms(config.max_segment_ms),
             position: Samples(0),
@@ -220,15 +233,21 @@ impl Decider {
             open.voice_end = self.position;
             open.voiced += WINDOW;
         }
-        let long = open.voice_end.0 - open.start.0 >= self.long;
-        let enough = if long { self.min_silence / 2 } else { self.min_silence };
-        if self.position.0 - open.voice_end.0 >= enough {
+        let (start, voice_end) = (open.start.0, open.voice_end.0);
+        if self.position.0 - voice_end >= self.enough_silence(voice_end - start) {
             return self.close(self.position);
         }
-        if self.position.0 - open.start.0 >= self.max {
+        if self.position.0 - start >= self.max {
             return Some(self.split());
         }
         None
+    }
+
+    /// The silence that ends a segment of this length: falls linearly between the two lengths.
+    fn enough_silence(&self, length: u64) -> u64 {
+        let (from, over) = (self.short, self.long - self.short);
+        let past = length.saturating_sub(from).min(over);
+        self.min_silence - (self.min_silence - self.long_silence) * past / over
     }
 
     /// Ends the open stretch no later than `limit`; one that is too short for speech is dropped.
@@ -306,9 +325,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_sentence_ends_at_a_shorter_pause() {
-        let found = decide(&script(&[(0.9, 200), (0.1, 8), (0.9, 30), (0.0, 40)]));
-        assert_eq!(found.len(), 2);
+    fn the_longer_a_sentence_the_shorter_the_pause_that_ends_it() {
+        // Windows of speech, and how many of silence end it.
+        for (speech, silence) in [(30, 13), (60, 13), (160, 8), (300, 3)] {
+            let found =
+                |silence| decide(&script(&[(0.9, speech), (0.1, silence), (0.9, 30), (0.0, 40)])).len();
+            assert_eq!((found(silence - 1), found(silence)), (1, 2), "after {speech} windows of speech");
+        }
     }
 
     #[test]
@@ -322,9 +345,9 @@ mod tests {
     #[test]
     fn an_endless_talker_is_cut_at_the_quietest_point() {
         let mut p = vec![0.95; 900];
-        p[400] = 0.4;
+        p[300] = 0.4;
         let found = decide(&p);
-        assert_eq!(found[0].end.0, 400 * WINDOW + WINDOW / 2);
+        assert_eq!(found[0].end.0, 300 * WINDOW + WINDOW / 2);
         assert_eq!(found[0].end, found[1].start);
     }
 
