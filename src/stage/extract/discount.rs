@@ -1,8 +1,8 @@
 //! The discount in a quote: 九折 0.9, 八五折 and 85折 0.85, 对折 0.5, 优惠十个点 0.9.
 
-use crate::stage::mandarin::clauses::clause_end;
+use crate::stage::mandarin::clauses::{clause_end, clauses};
 use crate::stage::mandarin::numerals::{Number, Shape, numbers};
-use crate::stage::mandarin::words::{ends_before, is_at};
+use crate::stage::mandarin::words::{ends_before, is_at, is_han};
 
 /// Words for half.
 const HALF: [&str; 2] = ["对折", "半价"];
@@ -11,6 +11,12 @@ const REFUSED: [&str; 6] = ["不行", "做不了", "给不了", "不可能", "�
 /// Right before points off: 优惠三个点.
 const OFF: [&str; 14] =
     ["优惠", "下浮", "让", "降", "便宜", "减", "少", "再让", "让您", "打掉", "让利", "降低", "让出", "降了"];
+
+/// Folds that are no discount.
+const PROVERBS: [&str; 2] = ["一波三折", "一波3折"];
+/// What goes down by a share without the price going down, in the clause before it.
+const NOT_THE_PRICE: [&str; 12] =
+    ["能耗", "电费", "损耗", "人工", "不良率", "故障", "成本", "次品", "投诉", "时间", "效率", "库存"];
 
 /// The last discount that a text states and does not turn down; the factor on the price.
 pub fn stated(text: &[char]) -> Option<f64> {
@@ -29,17 +35,35 @@ fn half(text: &[char]) -> Option<(usize, f64)> {
 
 fn discount(text: &[char], number: &Number) -> Option<(usize, f64)> {
     let after = |word: &&str| is_at(text, number.end, word);
-    if text.get(number.end) == Some(&'折') && !["折腾", "折叠", "折页", "折返"].iter().any(after) {
+    let proverb = PROVERBS.iter().any(|word| ends_before(text, number.end + 1, &[(*word).to_owned()]));
+    if text.get(number.end) == Some(&'折') && !proverb && !["折腾", "折叠", "折页", "折返"].iter().any(after)
+    {
         return factor(number).map(|factor| (number.end + 1, factor));
     }
-    // 优惠十个点, 下浮5%, 下浮百分之五.
+    // 打个九五, 打八五: 折 is left out.
+    let bare = ends_before(text, number.start, &["打".to_owned(), "打个".to_owned()])
+        && !text.get(number.end).is_some_and(|c| is_han(*c) || c.is_ascii_alphanumeric());
+    if bare && number.end - number.start == 2 && number.shape == Shape::Digits {
+        return factor(number).map(|factor| (number.end, factor));
+    }
+    // 优惠十个点, 下浮5%, 下浮百分之五, 百分之五的优惠.
     let spelled = number.start.checked_sub(3).filter(|&start| is_at(text, start, "百分之"));
     let points = ["个点", "%", "个百分点"].into_iter().find(after).or(spelled.map(|_| ""))?;
     let off: Vec<String> = OFF.into_iter().map(str::to_owned).collect();
     let percent = number.value.to_f64();
-    let takes_off =
-        ends_before(text, spelled.unwrap_or(number.start), &off) && (0.5..60.0).contains(&percent);
-    takes_off.then(|| (number.end + points.chars().count(), tidy(1.0 - percent / 100.0)))
+    let end = number.end + points.chars().count();
+    let start = spelled.unwrap_or(number.start);
+    let named = is_at(text, end, "的优惠") || is_at(text, end, "优惠");
+    let takes_off = (named || ends_before(text, start, &off))
+        && !of_something_else(text, start)
+        && (0.5..60.0).contains(&percent);
+    takes_off.then(|| (end, tidy(1.0 - percent / 100.0)))
+}
+
+fn of_something_else(text: &[char], start: usize) -> bool {
+    let clauses = clauses(text);
+    let clause = clauses.iter().find(|range| range.contains(&start)).map_or(0, |range| range.start);
+    (clause..start).any(|at| NOT_THE_PRICE.iter().any(|word| is_at(text, at, word)))
 }
 
 /// 九 0.9, 八五 and 85 0.85, 8.5 and 八点五 0.85.

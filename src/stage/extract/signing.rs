@@ -23,7 +23,9 @@ pub fn condition(text: &[char], rules: &Rules) -> Option<String> {
         let range = clauses.iter().find(|range| has(range))?;
         let said = trimmed(text.get(range.clone())?, rules);
         let count = said.chars().count();
-        (2..=LONGEST).contains(&count).then_some(said)
+        // 行，就按这个来 sets none.
+        let agrees = rules.signing.no_condition.contains(&said);
+        (!agrees && (2..=LONGEST).contains(&count)).then_some(said)
     })
 }
 
@@ -41,7 +43,13 @@ pub fn date(text: &[char], rules: &Rules, calendar: &Calendar, on: Date) -> Opti
     let acting = || clauses.iter().filter(|range| acts(range));
     let with_signing =
         acting().filter(|range| !conditional(range)).find_map(day_in).or_else(|| acting().find_map(day_in));
-    let any = || calendar.promised(text, on);
+    // Nor does a day that only the condition has: 能赶在年前装完的话，现在就签.
+    let any = || clauses.iter().filter(|range| !conditional(range)).find_map(day_in);
+    let last_resort = || calendar.promised(text, on);
     let now = || (0..text.len()).any(|at| longest_at(text, at, &rules.signing.now).is_some());
-    with_signing.or_else(any).map(|(_, date)| date).or_else(|| now().then_some(on))
+    with_signing
+        .or_else(any)
+        .map(|(_, date)| date)
+        .or_else(|| now().then_some(on))
+        .or_else(|| last_resort().map(|(_, date)| date))
 }

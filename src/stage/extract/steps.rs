@@ -37,6 +37,7 @@ pub struct Rules {
 pub struct SigningRules {
     pub(super) acts: Vec<String>,
     pub(super) now: Vec<String>,
+    pub(super) no_condition: Vec<String>,
     pub(super) ifs: Vec<String>,
     pub(super) conditions: Vec<String>,
 }

@@ -7,7 +7,7 @@ use crate::stage::mandarin::words::is_at;
 
 /// What a number is that 号 follows and these follow that: a place, not a day.
 const PLACES: &str =
-    "舍塔磨泥库楼店门线机馆厅院路桥口厂车仓工台房会桌柜电岗位码召称选产地井站床炉泵段墙轴炮球员坑洞";
+    "钢舍塔磨泥库楼店门线机馆厅院路桥口厂车仓工台房会桌柜电岗位码召称选产地井站床炉泵段墙轴炮球员坑洞";
 
 /// 明年三月五号, 二零二七年一月底, 今年年底, 年内.
 pub(super) fn in_year(text: &[char], at: usize) -> Option<(usize, Day)> {
@@ -40,7 +40,7 @@ pub(super) fn in_year(text: &[char], at: usize) -> Option<(usize, Day)> {
     };
     let in_month_of =
         |month: i8, day: DayOfMonth| Day::InMonth { year, month: Some(Month::Named(month)), day };
-    if let Some(end) = part(&["底", "末", "尾", "内"]) {
+    if let Some(end) = part(&["底", "末", "尾", "之内", "内"]) {
         return Some((end, in_month_of(12, DayOfMonth::Last)));
     }
     let word_with_middle = |end: &usize| text.get(*end).is_some_and(|c| "国标间心大".contains(*c));

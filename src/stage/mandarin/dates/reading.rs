@@ -73,6 +73,8 @@ const NOT_AFTER_WEEK: &str = "期年转边总围到旋报会刊长密全岁";
 const WORDS_WITH_ONE: [&str; 8] = ["一直", "一起", "一定", "一样", "一共", "一般", "一些", "一下"];
 /// All days spoken of in a text, in order. `calendar` knows the names of festivals.
 pub fn mentions(text: &[char], calendar: &Calendar) -> Vec<Mention> {
+    let text = as_meant(text);
+    let text = text.as_slice();
     let mut found = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -86,6 +88,35 @@ pub fn mentions(text: &[char], calendar: &Calendar) -> Vec<Mention> {
         }
     }
     found
+}
+
+/// The text with the recogniser's homophones in words for days put right; every character keeps its place.
+fn as_meant(text: &[char]) -> Vec<char> {
+    let mut meant = text.to_vec();
+    for (at, c) in meant.iter_mut().enumerate() {
+        let (before, after) = (char_before(text, at), text.get(at + 1).copied().unwrap_or(' '));
+        let right = match *c {
+            '州' | '洲' | '粥'
+                if before.is_some_and(|c| "下夏这本".contains(c))
+                    && "一二三四五六日天末1234567".contains(after) =>
+            {
+                '周'
+            }
+            '夏' if any_of(text, at + 1, &["周", "州", "礼拜", "星期", "个礼拜", "个星期"]).is_some() => {
+                '下'
+            }
+            '低' | '滴'
+                if before.is_some_and(|c| "月年".contains(c)) && !is_han(after)
+                    || is_at(text, at + 1, "之前") && before.is_some_and(|c| "月年".contains(c)) =>
+            {
+                '底'
+            }
+            '厚' | '候' if before == Some('大') && after == '天' => '后',
+            same => same,
+        };
+        *c = right;
+    }
+    meant
 }
 
 fn day_at(text: &[char], at: usize, calendar: &Calendar) -> Option<(usize, Day)> {
@@ -198,6 +229,13 @@ fn week(text: &[char], at: usize) -> Option<(usize, Day)> {
         }
         _ => None,
     };
+    // 周一到周五 are opening hours, no day in particular.
+    if day.is_some()
+        && any_of(text, after + 1, &["到", "至"]).is_some_and(|end| any_of(text, end, &WEEKS).is_some())
+    {
+        let end = any_of(text, after + 1, &["到", "至"]).and_then(|end| any_of(text, end, &WEEKS));
+        return Some((end.map_or(after + 1, |end| end + 1), Day::Vague));
+    }
     match (week, day) {
         (Some(..0), day) => Some((after + usize::from(day.is_some()), Day::Past)),
         (week, Some(day)) => Some((after + 1, Day::Weekday { week, day })),
@@ -246,6 +284,10 @@ fn distance(text: &[char], at: usize) -> Option<(usize, Day)> {
     let suffix = any_of(text, after, &["之后", "以后", "过后", "后", "之内", "以内", "内"]);
     let end = suffix.or(prefix.map(|_| after))?;
     let half_of = |whole: i64| if half { whole / 2 } else { 0 };
+    // 验收后三十天: counted from something that is not today.
+    if char_before(text, at) == Some('后') {
+        return Some((end, Day::Vague));
+    }
     let day = match unit {
         'w' => Day::InWorkdays(count),
         'h' => Day::InDays(count / 24),
