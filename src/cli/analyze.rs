@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::config::Config;
+use crate::domain::result::VisitResult;
 use crate::domain::time::{Millis, Span};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::{Analysis, Catalog, Heard, visit_time};
@@ -44,12 +45,13 @@ struct Transcript {
     utterances: Vec<Utterance>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Utterance {
-    i: u32,
-    text: String,
-    start: Option<f64>,
-    end: Option<f64>,
+/// One utterance as given; times in seconds.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Utterance {
+    pub(super) i: u32,
+    pub(super) text: String,
+    pub(super) start: Option<f64>,
+    pub(super) end: Option<f64>,
 }
 
 /// Time given to an utterance without times, and from one such to the next.
@@ -79,10 +81,8 @@ pub async fn run(args: AnalyzeArgs, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn analyze(
-    mut analysis: Analysis,
-    utterances: Vec<Utterance>,
-) -> Result<crate::domain::result::VisitResult> {
+/// What becomes of these utterances. Also how `eval --text` runs a visit.
+pub(super) async fn analyze(mut analysis: Analysis, utterances: Vec<Utterance>) -> Result<VisitResult> {
     let numbers: Vec<u32> = utterances.iter().map(|u| u.i).collect();
     let mut at = Millis(0);
     for utterance in utterances {

@@ -11,17 +11,19 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::{Catalog, visit_time};
+use crate::pipeline::{Analysis, Catalog, visit_time};
 
 use score::{Labelled, Score, Tally};
 
 /// Compare pipelines on labelled visits: character error rate, moments, speed
 ///
-/// DIR holds <id>.json (text, times and labels) beside <id>.ogg, .wav, .flac, .mp3, .m4a or .webm.
+/// DIR holds <id>.json (text, times and labels) beside <id>.ogg, .wav, .flac, .mp3, .m4a or .webm; with --text the
+/// words alone are enough.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
     visitscribe eval labelled/ --pipeline visit --pipeline visit-f16
+    visitscribe eval tests/data/validation --text
 
 Error rate: punctuation and case dropped, digits read aloud, edits pooled over the set. Moments: a hit is a
 moment whose time overlaps a labelled utterance of its kind by half of the shorter of the two. Speed: wall
@@ -32,6 +34,9 @@ pub struct EvalArgs {
     /// A pipeline to run; repeat for more [default: pipeline.name]
     #[arg(long, value_name = "NAME")]
     pipeline: Vec<String>,
+    /// Judge the text stages alone: give them the labelled words instead of the sound
+    #[arg(long)]
+    text: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -59,7 +64,7 @@ struct VisitReport {
 
 /// Runs the command.
 pub async fn run(args: EvalArgs, config: &Config) -> anyhow::Result<()> {
-    let set = labelled(&args.dir)?;
+    let set = labelled(&args.dir, args.text)?;
     let catalog = Catalog::load(config.pipeline_dir())?;
     let names = if args.pipeline.is_empty() { vec![config.pipeline.name.clone()] } else { args.pipeline };
     let mut reports = Vec::new();
@@ -71,7 +76,13 @@ pub async fn run(args: EvalArgs, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn one(catalog: &Catalog, config: &Config, name: &str, set: &[(Labelled, PathBuf)]) -> Result<Report> {
+/// Runs a pipeline over every visit: over its sound, or over its words where no sound is given.
+async fn one(
+    catalog: &Catalog,
+    config: &Config,
+    name: &str,
+    set: &[(Labelled, Option<PathBuf>)],
+) -> Result<Report> {
     let pipeline = catalog.get(name)?;
     let engines = super::load(config, &pipeline)?;
     let mut pooled = Tally::default();
@@ -81,8 +92,12 @@ async fn one(catalog: &Catalog, config: &Config, name: &str, set: &[(Labelled, P
         eprintln!("{name}: {} ({}/{})", visit.id, n + 1, set.len());
         let at = visit_time(&visit.visit_at)?;
         let begin = Instant::now();
-        let result =
-            super::transcribe::file(&pipeline, &engines, path.clone(), at, visit.hotwords.clone()).await?;
+        let result = match path {
+            Some(path) => {
+                super::transcribe::file(&pipeline, &engines, path.clone(), at, visit.hotwords.clone()).await?
+            }
+            None => super::analyze::analyze(Analysis::new(&pipeline, &engines, at)?, visit.words()).await?,
+        };
         let (spent, length) = (begin.elapsed().as_secs_f64(), result.duration_ms.0 as f64 / 1000.0);
         let tally = Tally::of(visit, &result);
         visits.push(VisitReport {
@@ -98,8 +113,8 @@ async fn one(catalog: &Catalog, config: &Config, name: &str, set: &[(Labelled, P
     Ok(Report { pipeline: name.to_owned(), visits, pooled: pooled.score(), realtime: wall / audio })
 }
 
-/// Every labelled visit of a directory with its audio, sorted by file name.
-fn labelled(dir: &Path) -> Result<Vec<(Labelled, PathBuf)>> {
+/// Every labelled visit of a directory, with its sound unless only `text` is asked for, sorted by file name.
+fn labelled(dir: &Path, text: bool) -> Result<Vec<(Labelled, Option<PathBuf>)>> {
     let wrong = |why: String| Error::new(Code::InvalidRequest, format!("{}: {why}", dir.display()));
     let entries = std::fs::read_dir(dir).map_err(|e| wrong(e.to_string()))?;
     let mut files: Vec<_> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
@@ -112,7 +127,13 @@ fn labelled(dir: &Path) -> Result<Vec<(Labelled, PathBuf)>> {
             serde_json::from_slice(&bytes).map_err(|e| wrong(format!("{}: {e}", file.display())))?;
         let audio = ["ogg", "wav", "flac", "mp3", "m4a", "webm"].map(|e| file.with_extension(e));
         let audio = audio.into_iter().find(|p| p.exists());
-        set.push((visit, audio.ok_or_else(|| wrong(format!("no audio beside {}", file.display())))?));
+        if !text && audio.is_none() {
+            return Err(wrong(format!(
+                "no audio beside {}; give --text to judge the words alone",
+                file.display()
+            )));
+        }
+        set.push((visit, audio.filter(|_| !text)));
     }
     if set.is_empty() {
         return Err(wrong("no labelled visits there; give a folder with <id>.json beside <id>.ogg".into()));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::read_aloud::fold;
+use crate::cli::analyze;
 use crate::domain::moment::{Moment, MomentKind};
 use crate::domain::result::VisitResult;
 
@@ -21,6 +22,7 @@ pub(super) struct Labelled {
 
 #[derive(Debug, Deserialize)]
 struct Utterance {
+    i: u32,
     text: String,
     labels: Vec<MomentKind>,
     start: f64,
@@ -54,6 +56,19 @@ pub(super) struct Score {
     pub(super) core_f1: Option<f64>,
     /// Mean F1 of all five; likewise.
     pub(super) all_f1: Option<f64>,
+}
+
+impl Labelled {
+    /// Its words, as `analyze` takes them.
+    pub(super) fn words(&self) -> Vec<analyze::Utterance> {
+        let words = |u: &Utterance| analyze::Utterance {
+            i: u.i,
+            text: u.text.clone(),
+            start: Some(u.start),
+            end: Some(u.end),
+        };
+        self.utterances.iter().map(words).collect()
+    }
 }
 
 impl Tally {

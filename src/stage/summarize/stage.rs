@@ -2,10 +2,11 @@
 //!
 //! The first rule that holds decides:
 //! 1. 流失: the last word of loss in an objection (bought elsewhere, refused) comes after every intent to sign.
-//! 2. 搁置: an objection puts the decision off after every intent to sign, and late in the visit or unanswered.
+//! 2. 搁置: an objection puts the decision off after every intent to sign, and late in the visit or unanswered; or
+//!    one does before, and the last intent waits for another year or half-year.
 //! 3. 签约: the last intent to sign is a strong one.
-//! 4. 商务谈判: an intent with a condition; or, after a price was named, another price or term, or an objection
-//!    to price or terms.
+//! 4. 商务谈判: an intent with a condition; or a price or discount was changed, or one was named after an
+//!    objection to the first.
 //! 5. 方案报价: a price, discount or term was named.
 //! 6. 需求确认: an objection, an answer or a step about the goods, or enough talk of a need.
 //! 7. 初步接触: none of these.
@@ -24,9 +25,11 @@ use crate::stage::rules;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    signed_elsewhere: Vec<String>,
     lost: Vec<String>,
     farewell: Vec<String>,
     put_off: Vec<String>,
+    later: Vec<String>,
     need: Vec<String>,
     needs_for_need: usize,
 }
@@ -34,9 +37,11 @@ struct File {
 /// The wordings, ready to search.
 #[derive(Debug)]
 pub struct Rules {
+    signed_elsewhere: Regex,
     lost: Regex,
     farewell: Regex,
     put_off: Regex,
+    later: Regex,
     need: Regex,
     needs_for_need: usize,
 }
@@ -56,9 +61,11 @@ impl Rules {
                 .map_err(|e| Error::caused(Code::InvalidConfig, "a pattern in deal.toml cannot be read", e))
         };
         Ok(Self {
+            signed_elsewhere: any_of(&file.signed_elsewhere)?,
             lost: any_of(&file.lost)?,
             farewell: any_of(&file.farewell)?,
             put_off: any_of(&file.put_off)?,
+            later: any_of(&file.later)?,
             need: any_of(&file.need)?,
             needs_for_need: file.needs_for_need,
         })
@@ -76,12 +83,20 @@ impl Rules {
         let late_objections: Vec<&Moment> =
             moments.iter().skip(after_intents).filter(|m| m.kind == MomentKind::Objection).collect();
 
-        let lost: Vec<&Moment> =
-            late_objections.iter().filter(|m| self.lost.is_match(&m.evidence)).copied().collect();
+        let elsewhere = |m: &Moment| self.signed_elsewhere.is_match(&m.evidence);
+        let lost: Vec<&Moment> = late_objections
+            .iter()
+            .filter(|m| elsewhere(m) || self.lost.is_match(&m.evidence))
+            .copied()
+            .collect();
         if let [.., last] = lost.as_slice() {
             let farewell = self.says_farewell(segments);
-            // One word of loss may be a slip; two, or one that is taken leave on, or the last objection, is not.
-            let sure = farewell || lost.len() > 1 || late_objections.last().is_some_and(|m| m.id == last.id);
+            // One word of loss may be a slip; a contract with another, two words, one that is taken leave on, or
+            // the last objection is not.
+            let sure = farewell
+                || lost.len() > 1
+                || elsewhere(last)
+                || late_objections.last().is_some_and(|m| m.id == last.id);
             if sure {
                 return found(Stage::Lost, if farewell { 0.95 } else { 0.8 }, &lost);
             }
@@ -109,9 +124,13 @@ impl Rules {
                     intents.iter().filter(|(_, l)| *l == IntentLevel::Strong).map(|(m, _)| *m).collect();
                 return found(Stage::Signed, 0.9, &strong);
             }
-            Some(_) => {
+            Some((last, _)) => {
                 let all: Vec<&Moment> = intents.iter().map(|(m, _)| *m).collect();
-                return found(Stage::Negotiating, 0.85, &all);
+                let was_put_off = moments
+                    .iter()
+                    .any(|m| m.kind == MomentKind::Objection && self.put_off.is_match(&m.evidence));
+                let waits = was_put_off && self.later.is_match(&last.evidence);
+                return found(if waits { Stage::OnHold } else { Stage::Negotiating }, 0.85, &all);
             }
             None => {}
         }
@@ -159,35 +178,49 @@ fn is_answered(moments: &[Moment], objection: &Moment) -> bool {
     turns.skip_while(|m| m.id != objection.id).nth(1).is_some_and(|m| m.kind == MomentKind::ObjectionHandling)
 }
 
-/// What shows that price or terms are being bargained over, after the first quote.
+/// What shows that price or terms are being bargained over, from the first quote on: an amount or discount that
+/// changes another one for the same thing, or one that comes after an objection to what was named.
 fn bargaining<'a>(moments: &'a [Moment], first: &Moment) -> Vec<&'a Moment> {
-    let mut last: QuoteSlots = QuoteSlots::default();
+    let mut named: QuoteSlots = QuoteSlots::default();
+    let mut against: Option<ObjectionCategory> = None;
     let mut found = Vec::new();
     for moment in moments.iter().skip_while(|m| m.id != first.id) {
-        let bargains = match &moment.slots {
+        match &moment.slots {
             Slots::Quote(slots) => {
-                let changed = |old: bool, differs: bool| old && differs;
-                let other = changed(
-                    last.amount_cny.is_some(),
-                    slots.amount_cny.is_some() && slots.amount_cny != last.amount_cny,
-                ) || changed(
-                    last.payment_terms.is_some(),
-                    slots.payment_terms.is_some() && slots.payment_terms != last.payment_terms,
-                ) || changed(
-                    last.discount.is_some(),
-                    slots.discount.is_some() && slots.discount != last.discount,
-                );
-                last = slots.clone();
-                other
+                let changes = changes_amount(&named, slots)
+                    || matches!((named.discount, slots.discount), (Some(old), Some(new)) if old != new);
+                let answers = match against {
+                    None => false,
+                    Some(ObjectionCategory::Terms) => *slots != QuoteSlots::default(),
+                    Some(_) => slots.amount_cny.is_some() || slots.discount.is_some(),
+                };
+                if changes || answers {
+                    found.push(moment);
+                }
+                if slots.amount_cny.is_some() {
+                    (named.amount_cny, named.period) = (slots.amount_cny, slots.period);
+                }
+                named.discount = slots.discount.or(named.discount);
             }
             Slots::Objection(slots) => {
-                matches!(slots.category, ObjectionCategory::Price | ObjectionCategory::Terms)
+                use ObjectionCategory::{Budget, Competitor, Price, Terms};
+                if matches!(slots.category, Price | Terms | Budget | Competitor) {
+                    against = Some(slots.category);
+                }
             }
-            _ => false,
-        };
-        if bargains {
-            found.push(moment);
+            _ => {}
         }
     }
     found
+}
+
+/// Whether an amount is another one for the same thing: of the same period and not twice or half as large.
+fn changes_amount(old: &QuoteSlots, new: &QuoteSlots) -> bool {
+    match (old.amount_cny, new.amount_cny) {
+        (Some(before), Some(after)) => {
+            let ratio = after.to_f64() / before.to_f64();
+            old.period == new.period && before != after && ratio > 0.5 && ratio < 2.0
+        }
+        _ => false,
+    }
 }
