@@ -100,7 +100,7 @@ fn sound(c: &mut Criterion) {
     let classify = Classify::new(&ClassifyConfig::default(), &engines).expect("defaults are right");
     let before = ["您好".to_owned(), "价格怎么样".to_owned()];
     c.benchmark_group("classify").bench_function("utterance", |b| {
-        b.iter(|| runtime.block_on(classify.run(&before, SAID)).expect("classifies").len());
+        b.iter(|| runtime.block_on(classify.run(&before, SAID, None)).expect("classifies").len());
     });
 }
 

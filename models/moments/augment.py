@@ -1,8 +1,8 @@
 """Recogniser noise for training text. Nothing here is seen at run time."""
-import random
 import re
 
-from features import coarse
+from dialogues import Turn
+from syllables import coarse, common_characters, syllable
 
 FILLERS = ["嗯", "呃", "那个", "就是", "就是说", "啊", "哎", "这个", "对吧", "然后"]
 DIGIT = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "幺": 1}
@@ -66,17 +66,12 @@ def digits(m, rng):
 
 
 class Noise:
-    def __init__(self, pinyin):
-        level1 = []
-        for hi in range(0xB0, 0xD8):
-            for lo in range(0xA1, 0xFF):
-                try:
-                    level1.append(bytes([hi, lo]).decode("gb2312"))
-                except UnicodeDecodeError:
-                    pass
-        self.pinyin, self.same, self.near = pinyin, {}, {}
-        for c in level1:
-            s = pinyin.get(c)
+    """Simulated recogniser noise: homophones, near-homophones, lost and doubled characters, digits, fillers, segment borders."""
+
+    def __init__(self):
+        self.same, self.near = {}, {}
+        for c in common_characters(levels=1):
+            s = syllable(c)
             if s:
                 self.same.setdefault(s, []).append(c)
                 self.near.setdefault(coarse(s), []).append(c)
@@ -90,7 +85,7 @@ class Noise:
         out = []
         for ch in t:
             r = rng.random()
-            s = self.pinyin.get(ch)
+            s = syllable(ch)
             if s and r < rate:
                 pool = self.same.get(s, []) if rng.random() < 0.75 else self.near.get(coarse(s), [])
                 out.append(rng.choice(pool) if pool else ch)
@@ -113,25 +108,34 @@ class Noise:
         return t
 
     def visit(self, turns, rng, merge=0.12, cut=0.12, drop=0.03):
-        """turns: [(text, labels)] -> [(text, labels, weight of the positive labels)] as segments, noisy."""
+        """Turns as the segments a recogniser might make of them. A half of a cut turn may or may not hold the moment, so its labels weigh little."""
         rate = rng.choice([0.0, 0.02, 0.05, 0.1, 0.18])
         out, i = [], 0
         while i < len(turns):
-            text, labels = turns[i]
+            turn = turns[i]
             r = rng.random()
             if r < merge and i + 1 < len(turns):
-                t2, l2 = turns[i + 1]
-                out.append((self.text(text, rng, rate) + self.text(t2, rng, rate), {**labels, **l2}, 1.0))
+                following = turns[i + 1]
+                out.append(Turn(self.text(turn.text, rng, rate) + self.text(following.text, rng, rate), {**turn.labels, **following.labels},
+                                turn.speaker if turn.speaker == following.speaker else "", 1.0))
                 i += 2
                 continue
-            if r < merge + cut and len(text) > 14:
-                marks = [m.end() for m in re.finditer("[，。？！；,]", text[:-4]) if m.end() > 4]
-                k = rng.choice(marks) if marks else rng.randint(5, len(text) - 5)
-                for part in (text[:k], text[k:]):
-                    out.append((self.text(part, rng, rate), labels, 0.3 if labels else 1.0))
-            elif r < merge + cut + drop:
-                pass
-            else:
-                out.append((self.text(text, rng, rate), labels, 1.0))
+            if r < merge + cut and len(turn.text) > 14:
+                marks = [m.end() for m in re.finditer("[，。？！；,]", turn.text[:-4]) if m.end() > 4]
+                k = rng.choice(marks) if marks else rng.randint(5, len(turn.text) - 5)
+                for part in (turn.text[:k], turn.text[k:]):
+                    out.append(Turn(self.text(part, rng, rate), turn.labels, turn.speaker, 0.3 if turn.labels else 1.0))
+            elif r >= merge + cut + drop:
+                out.append(Turn(self.text(turn.text, rng, rate), turn.labels, turn.speaker, 1.0))
             i += 1
         return out
+
+    def light(self, turns, rng):
+        """For judging: the same utterances, one to one, with noisy text."""
+        rate = rng.choice([0.02, 0.05, 0.1, 0.18])
+        return [t._replace(text=self.text(t.text, rng, rate) or t.text) for t in turns]
+
+    @staticmethod
+    def without_marks(turns, rng):
+        """Punctuation as poor recognisers leave it: none at all."""
+        return [t._replace(text=re.sub("[，。？！；、…,.?!]", "", t.text)) for t in turns]

@@ -92,6 +92,6 @@ pub(super) async fn analyze(mut analysis: Analysis, utterances: Vec<Utterance>) 
         let span = Span { start_ms, end_ms };
         analysis.push(Heard { span, text: utterance.text, confidence: 1.0 }).await?;
     }
-    analysis.flush().await?;
+    analysis.close().await?;
     Ok(analysis.finish_text(&numbers, at))
 }

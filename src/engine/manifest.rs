@@ -201,11 +201,15 @@ pub struct Features {
     pub pinyin: PathBuf,
     /// Its hash.
     pub pinyin_sha256: Sha256,
+    /// The vocabulary of pieces, beside the manifest.
+    pub tokenizer: PathBuf,
+    /// Its hash.
+    pub tokenizer_sha256: Sha256,
     /// Number of rows an n-gram is hashed into.
     pub table: u32,
-    /// The salt of each input row: the utterance, the one before, the one before that.
+    /// The salt of each row of n-grams: the utterance, the one before, the one before that.
     pub roles: Vec<char>,
-    /// Characters kept of an utterance, counted from its end.
+    /// Characters of an utterance that n-grams are made of, counted from its end.
     pub max_chars: usize,
 }
 

@@ -128,10 +128,12 @@ pub trait VoiceDetector: Send + 'static {
 /// One utterance with what was said before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClassifyRequest {
-    /// Up to two utterances before, oldest first.
+    /// Some utterances before, oldest first.
     pub before: Vec<String>,
     /// The utterance to judge.
     pub text: String,
+    /// The one after it, if it is known by now.
+    pub after: Option<String>,
 }
 
 /// Calibrated probabilities for one utterance.

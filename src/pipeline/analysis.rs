@@ -3,7 +3,8 @@
 //! Live sessions, file transcription, `analyze` and the cases of a pipeline file all come through here, so
 //! that a sentence means the same whichever way it arrived. Utterances go in as they are heard. One that ends
 //! inside a run of digits is held back until the next is there, since a phone number may run across the
-//! border; nothing leaves this module unmasked.
+//! border; nothing leaves this module unmasked. What moments a segment holds is judged when the one after it is
+//! there as well (a question is answered, a price is sighed at), or when nothing more is to come.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use crate::stage::classify::Classify;
 
 /// Most utterances that are held back waiting for a number to end.
 const MAX_HELD: usize = 3;
+
+/// Segments before the judged one that a stage may look at.
+const CONTEXT: usize = 6;
 
 /// An utterance as recognised (or as given to `analyze`).
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +56,8 @@ pub struct Analysis {
     held: Vec<Heard>,
     segments: Vec<Segment>,
     moments: Vec<Moment>,
+    /// How many segments have been judged.
+    judged: usize,
     pii: Vec<(Pii, usize, usize)>,
     timings: Timings,
 }
@@ -68,6 +74,7 @@ impl Analysis {
             held: Vec::new(),
             segments: Vec::new(),
             moments: Vec::new(),
+            judged: 0,
             pii: Vec::new(),
             timings: Timings::default(),
         })
@@ -99,13 +106,22 @@ impl Analysis {
         if open && self.held.len() < MAX_HELD { Ok(Vec::new()) } else { self.flush().await }
     }
 
-    /// Whether an utterance waits for the next one.
-    pub fn holds_back(&self) -> bool {
-        !self.held.is_empty()
+    /// Whether anything waits for the next utterance.
+    pub fn is_unfinished(&self) -> bool {
+        !self.held.is_empty() || self.judged < self.segments.len()
+    }
+
+    /// Finishes everything: what is held back, and the moments of the last segment.
+    pub async fn close(&mut self) -> Result<Vec<News>> {
+        let mut news = self.flush().await?;
+        while self.judged < self.segments.len() {
+            news.extend(self.judge_next().await?);
+        }
+        Ok(news)
     }
 
     /// Finishes what is held back.
-    pub async fn flush(&mut self) -> Result<Vec<News>> {
+    async fn flush(&mut self) -> Result<Vec<News>> {
         let held = std::mem::take(&mut self.held);
         let (raws, texts, found) = self.read(&held);
         let first = self.segments.len();
@@ -122,7 +138,9 @@ impl Analysis {
             };
             news.push(News::Segment(segment.clone()));
             self.segments.push(segment);
-            news.extend(self.find_moments().await?.into_iter().map(News::Moment));
+            while self.judged + 1 < self.segments.len() {
+                news.extend(self.judge_next().await?);
+            }
         }
         for (kind, from, to) in found {
             let (from, to) = (first + from, first + to);
@@ -146,14 +164,17 @@ impl Analysis {
         (raws, texts, found.into_iter().map(|m| (m.kind, m.first, m.last)).collect())
     }
 
-    /// The moments of the last segment.
-    async fn find_moments(&mut self) -> Result<Vec<Moment>> {
-        let Some((last, before)) = self.segments.split_last() else { return Ok(Vec::new()) };
-        let recent = before.get(before.len().saturating_sub(4)..).unwrap_or_default();
+    /// The moments of the first segment that has not been judged.
+    async fn judge_next(&mut self) -> Result<Vec<News>> {
+        let at = self.judged;
+        self.judged += 1;
+        let Some(segment) = self.segments.get(at) else { return Ok(Vec::new()) };
+        let recent = self.segments.get(at.saturating_sub(CONTEXT)..at).unwrap_or_default();
         let raws: Vec<String> = recent.iter().map(|s| s.raw_text.clone()).collect();
         let texts: Vec<String> = recent.iter().map(|s| s.text.clone()).collect();
+        let after = self.segments.get(at + 1).map(|s| s.raw_text.as_str());
         let begin = Instant::now();
-        let detected = self.classify.run(&raws, &last.raw_text).await?;
+        let detected = self.classify.run(&raws, &segment.raw_text, after).await?;
         self.timings.add("classify", begin);
         let begin = Instant::now();
         let mut fresh = Vec::new();
@@ -161,18 +182,18 @@ impl Analysis {
             fresh.push(Moment {
                 id: MomentId::nth(self.moments.len() + fresh.len() + 1),
                 kind: found.kind,
-                start_ms: last.start_ms,
-                end_ms: last.end_ms,
+                start_ms: segment.start_ms,
+                end_ms: segment.end_ms,
                 utterances: None,
-                segment_ids: vec![last.id.clone()],
+                segment_ids: vec![segment.id.clone()],
                 score: found.score,
-                evidence: last.text.clone(),
-                slots: self.stages.extract.run(&found, &last.text, &texts, &self.visit_at),
+                evidence: segment.text.clone(),
+                slots: self.stages.extract.run(&found, &segment.text, &texts, &self.visit_at),
             });
         }
         self.timings.add("extract", begin);
         self.moments.extend(fresh.iter().cloned());
-        Ok(fresh)
+        Ok(fresh.into_iter().map(News::Moment).collect())
     }
 
     /// Time spent elsewhere for this visit, to be reported with the rest.

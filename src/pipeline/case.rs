@@ -49,7 +49,7 @@ impl Case {
             let span = Span::new(n as u64 * 3_000, n as u64 * 3_000 + 2_500);
             analysis.push(Heard { span, text: text.clone(), confidence: 1.0 }).await?;
         }
-        analysis.flush().await?;
+        analysis.close().await?;
         let result = analysis.finish(Millis(self.say.len() as u64 * 3_000), Millis(0), Vec::new());
         let mut wrong = Vec::new();
         let mut compare = |what: &str, want: String, got: String| {

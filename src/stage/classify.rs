@@ -18,7 +18,7 @@ pub struct ClassifyConfig {
 
 impl Default for ClassifyConfig {
     fn default() -> Self {
-        Self { context: 2, thresholds: None }
+        Self { context: 3, thresholds: None }
     }
 }
 
@@ -32,9 +32,6 @@ pub struct Detected {
     /// All that the model said of the utterance.
     pub scores: MomentScores,
 }
-
-/// Texts put to the model in one job: enough to fill it, few enough to let live work in between.
-const BATCH: usize = 16;
 
 /// Asks the model.
 pub struct Classify {
@@ -53,40 +50,27 @@ impl Classify {
         Ok(Self { pool: engines.moments.clone(), context: config.context, thresholds })
     }
 
-    /// The kinds over their thresholds in `text`, said after `before` (oldest first), for someone who waits.
-    pub async fn run(&self, before: &[String], text: &str) -> Result<Vec<Detected>, Error> {
-        let Some(request) = self.request(before, text) else { return Ok(Vec::new()) };
+    /// The kinds over their thresholds in `text`, said after `before` (oldest first) and, if that is known, before
+    /// `after`.
+    pub async fn run(
+        &self,
+        before: &[String],
+        text: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<Detected>, Error> {
+        let Some(request) = self.request(before, text, after) else { return Ok(Vec::new()) };
         let replies = self.ask(Lane::Live, vec![request]).await?;
         Ok(replies.first().map(|scores| self.decide(scores)).unwrap_or_default())
     }
 
-    /// The same for every text of a conversation, each judged after those before it; one entry a text.
-    pub async fn run_all(&self, texts: &[String]) -> Result<Vec<Vec<Detected>>, Error> {
-        let mut found = vec![Vec::new(); texts.len()];
-        let mut asked: Vec<(usize, ClassifyRequest)> = Vec::new();
-        for (i, text) in texts.iter().enumerate() {
-            let before = texts.get(..i).unwrap_or_default();
-            asked.extend(self.request(before, text).map(|request| (i, request)));
-        }
-        for batch in asked.chunks(BATCH) {
-            let requests = batch.iter().map(|(_, request)| request.clone()).collect();
-            let replies = self.ask(Lane::Deferred, requests).await?;
-            for ((i, _), scores) in batch.iter().zip(&replies) {
-                if let Some(place) = found.get_mut(*i) {
-                    *place = self.decide(scores);
-                }
-            }
-        }
-        Ok(found)
-    }
-
     /// Nothing to ask about a text of less than two characters.
-    fn request(&self, before: &[String], text: &str) -> Option<ClassifyRequest> {
+    fn request(&self, before: &[String], text: &str, after: Option<&str>) -> Option<ClassifyRequest> {
         let words = text.chars().filter(|c| c.is_alphanumeric()).count();
         let shown = before.len().saturating_sub(self.context);
         (words >= 2).then(|| ClassifyRequest {
             before: before.get(shown..).unwrap_or_default().to_vec(),
             text: text.to_owned(),
+            after: after.map(str::to_owned),
         })
     }
 
@@ -120,17 +104,8 @@ mod tests {
     #[tokio::test]
     async fn kinds_over_their_threshold_come_back() {
         let classify = Classify::new(&ClassifyConfig::default(), &fake::engines().unwrap()).unwrap();
-        let found = classify.run(&[], "合同发给我，一共三万元").await.unwrap();
+        let found = classify.run(&[], "合同发给我，一共三万元", None).await.unwrap();
         assert_eq!(kinds(&found), [MomentKind::Quote, MomentKind::SigningIntent, MomentKind::NextStep]);
-    }
-
-    #[tokio::test]
-    async fn a_conversation_is_judged_text_by_text() {
-        let classify = Classify::new(&ClassifyConfig::default(), &fake::engines().unwrap()).unwrap();
-        let texts: Vec<String> = ["元", "三万元", "。", "合同"].map(str::to_owned).to_vec();
-        let found = classify.run_all(&texts).await.unwrap();
-        let kinds: Vec<_> = found.iter().map(|f| kinds(f)).collect();
-        assert_eq!(kinds, [vec![], vec![MomentKind::Quote], vec![], vec![MomentKind::SigningIntent]]);
     }
 
     #[tokio::test]
@@ -138,7 +113,7 @@ mod tests {
         let config = ClassifyConfig { context: 1, ..Default::default() };
         let classify = Classify::new(&config, &fake::engines().unwrap()).unwrap();
         let before = ["一".to_owned(), "二".to_owned()];
-        assert_eq!(classify.request(&before, "好的").unwrap().before, ["二"]);
+        assert_eq!(classify.request(&before, "好的", None).unwrap().before, ["二"]);
     }
 
     #[test]

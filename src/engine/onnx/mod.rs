@@ -12,8 +12,9 @@ use ort::value::{Outlet, TensorElementType};
 use super::EngineError;
 use super::manifest::{Dim, ElementType, Manifest, Tensor};
 
-mod features;
+mod grams;
 mod moments;
+mod pieces;
 mod silero;
 
 pub use moments::{OnnxMoments, thresholds};

@@ -76,10 +76,12 @@ fn the_classifier_gives_the_golden_scores() {
     }
     #[derive(serde::Deserialize)]
     struct Item {
-        previous2: String,
-        previous1: String,
+        previous: Vec<String>,
         text: String,
-        ids: [Vec<i64>; 3],
+        following: Option<String>,
+        ids: Vec<i64>,
+        segments: Vec<i64>,
+        grams: [Vec<i64>; 3],
         scores: [f32; 5],
         categories: [f32; 10],
         levels: [f32; 2],
@@ -88,14 +90,17 @@ fn the_classifier_gives_the_golden_scores() {
     let manifest = Manifests::read(Path::new("/nowhere")).unwrap().get("moments").unwrap().clone();
     let mut classifier = OnnxMoments::load(real::environment(), &manifest, Path::new("/nowhere")).unwrap();
     let request = |item: &Item| ClassifyRequest {
-        before: vec![item.previous2.clone(), item.previous1.clone()],
+        before: item.previous.clone(),
         text: item.text.clone(),
+        after: item.following.clone(),
     };
     let requests: Vec<_> = golden.items.iter().map(request).collect();
     let together = classifier.classify(&requests).unwrap();
     assert_eq!(together.len(), golden.items.len());
     for ((item, request), scores) in golden.items.iter().zip(&requests).zip(together) {
-        assert_eq!(classifier.ids(request), item.ids, "{}", item.text);
+        let input = classifier.input(request);
+        assert_eq!((&input.window.ids, &input.window.segments), (&item.ids, &item.segments), "{}", item.text);
+        assert_eq!(input.grams, item.grams, "{}", item.text);
         // A batch is padded to its longest; alone, nothing is.
         let alone = classifier.classify(std::slice::from_ref(request)).unwrap().remove(0);
         for scores in [scores, alone] {

@@ -280,7 +280,8 @@ impl Run {
     /// Makes everything heard so far final.
     async fn flush(&mut self) -> Result<(), Stop> {
         let ended = self.vad.flush();
-        if ended.is_some() || !self.packing.is_empty() || self.analysis.holds_back() {
+        let asked = !self.packing.is_empty() || !self.waiting.is_empty();
+        if ended.is_some() || asked || self.analysis.is_unfinished() {
             self.emit(SessionEvent::Cut(self.vad.position())).await?;
         }
         self.take(ended.into_iter().collect());
@@ -292,7 +293,7 @@ impl Run {
         while let Some(recognized) = self.waiting.next().await {
             self.settle(recognized).await?;
         }
-        let news = self.analysis.flush().await?;
+        let news = self.analysis.close().await?;
         self.report(news).await
     }
 

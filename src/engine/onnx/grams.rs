@@ -1,4 +1,4 @@
-//! Text to the classifier's input, as `models/moments/SPEC.md` says: normalised, numbers folded to a letter
+//! Text to the classifier's other input, as `models/moments/SPEC.md` says: normalised, numbers folded to a letter
 //! that tells their size, then n-grams of characters and of their sounds, each hashed to a row of a table.
 //!
 //! Sounds are there because a recogniser errs by sound: 签 becomes 千, and both are `qian`.
@@ -95,7 +95,7 @@ fn normalized(text: &str, max_chars: usize) -> Vec<char> {
 }
 
 /// Every number becomes one capital letter: its size, not its value, tells what is talked about.
-fn fold_numbers(text: &[char]) -> Vec<char> {
+pub(super) fn fold_numbers(text: &[char]) -> Vec<char> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(first) = text.get(at) {

@@ -1,22 +1,20 @@
-"""The classifier's preprocessing, the reference for the Rust side. SPEC.md says the same in words.
+"""The n-grams of letters and sounds that the network's smaller half counts, the reference for the Rust side.
 
     text -> normalise -> fold numbers -> units -> n-grams -> FNV-1a 32 -> ids
+
+Older than `text.py`, and with rules of its own: no punctuation, and a number is one letter.
 """
 import functools
 import os
 
 import numpy as np
 
-KINDS = ["quote", "objection", "objection_handling", "signing_intent", "next_step"]
-CORE = ["quote", "objection", "signing_intent"]
-CATEGORIES = ["price", "budget", "competitor", "authority", "timing", "need", "trust", "technical", "service", "terms"]
-LEVELS = ["strong", "conditional"]
+from syllables import coarse
+from text import fold_numbers
+
 ROLES = "cab"  # c = the utterance judged, a = the one before it, b = the one before that
 TABLE = 1 << 15
 MAX_CHARS = 200
-
-SMALL = set("零〇一二两三四五六七八九幺")
-NUMERAL = SMALL | set("十百千万亿")
 
 
 def load_pinyin(path=None):
@@ -43,48 +41,6 @@ def normalise(text):
     return "".join(kept[-MAX_CHARS:])
 
 
-def fold_numbers(s):
-    """Every number becomes one capital letter that tells its size only; see SPEC.md."""
-    out, i, n = [], 0, len(s)
-    while i < n:
-        j = i
-        while j < n and (s[j].isascii() and (s[j].isdigit() or s[j] == ".") or s[j] in NUMERAL
-                         or (s[j] == "点" and i < j and j + 1 < n and s[j - 1] in SMALL and s[j + 1] in SMALL)):
-            j += 1
-        run = s[i:j]
-        if not run:
-            out.append(s[i])
-            i += 1
-            continue
-        nxt = s[j] if j < n else ""
-        if len(run) == 1 and not run.isascii():
-            # a lone 十百千万亿 is a word part; a lone 一 counts only before a unit that makes it a number
-            if run in "十百千万亿" or (run == "一" and not (nxt and nxt in "折元月号成")):
-                out.append(run)
-                i = j
-                continue
-        out.append(size_letter(run))
-        i = j
-    return "".join(out)
-
-
-def size_letter(run):
-    if any(c in "万亿" for c in run):
-        return "W"
-    plain = run.split(".")[0].split("点")[0]
-    if any(c in "百千" for c in run):
-        return "Q"
-    if "十" in run:
-        return "S"
-    if len(plain) >= 9:
-        return "P"
-    if len(plain) >= 5:
-        return "W"
-    if len(plain) >= 3:
-        return "Q"
-    return "S"
-
-
 def units(f, pinyin):
     """Sound units of folded text: a syllable per known character, a run of a-z as one unit, others as they are."""
     out, i = [], 0
@@ -100,15 +56,6 @@ def units(f, pinyin):
             out.append(coarse(s) if s else f[i])
             i += 1
     return out
-
-
-def coarse(s):
-    """Merges what accents and recognisers merge: zh/z ch/c sh/s, and final ng/n."""
-    if s[:2] in ("zh", "ch", "sh"):
-        s = s[0] + s[2:]
-    if s.endswith("ng"):
-        s = s[:-1]
-    return s
 
 
 @functools.lru_cache(maxsize=1 << 20)
