@@ -112,7 +112,6 @@ pub struct Limits {
     pub detached_seconds: u64,
     pub body_bytes: usize,
     pub stream_bytes: u64,
-    pub audio_hours: u64,
     pub request_seconds: u64,
 }
 
@@ -185,7 +184,6 @@ impl Config {
             ("limits.live_bytes_per_second", limits.live_bytes_per_second, 32_000),
             ("limits.idle_seconds", limits.idle_seconds, 1),
             ("limits.body_bytes", limits.body_bytes as u64, 1024),
-            ("limits.audio_hours", limits.audio_hours, 1),
             ("limits.request_seconds", limits.request_seconds, 1),
         ] {
             if value < least {

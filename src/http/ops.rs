@@ -91,7 +91,7 @@ pub async fn info(State(app): State<AppState>) -> Json<Value> {
             "max_bytes_per_s": limits.live_bytes_per_second,
             "max_body_bytes": limits.body_bytes,
             "max_stream_bytes": limits.stream_bytes,
-            "max_audio_hours": limits.audio_hours,
+            "max_audio_minutes": app.hearing.max_minutes,
             "idle_ms": limits.idle_seconds * 1000,
         },
     }))

@@ -46,14 +46,17 @@ pub struct Hearing {
     pub pipeline: PipelineRef,
     /// The models it runs on, by manifest name.
     pub models: BTreeMap<String, ModelRef>,
+    /// The longest sound of a visit that the pipeline takes.
+    pub max_minutes: u32,
 }
 
 impl Hearing {
     /// A pipeline on given engines.
     pub fn of(pipeline: Arc<Pipeline>, engines: Engines) -> Self {
         let (reference, models) = (pipeline.reference.clone(), engines.models.clone());
+        let max_minutes = pipeline.stages.decode.max_minutes;
         let start: StartSession = Arc::new(move |setup| session::start(&pipeline, &engines, setup));
-        Self { start, pipeline: reference, models }
+        Self { start, pipeline: reference, models, max_minutes }
     }
 
     /// The configured pipeline on the models it names: loaded, checked against their manifests, warmed up.

@@ -81,7 +81,7 @@ pub struct Gap {
     pub start_ms: u64,
     /// End.
     pub end_ms: u64,
-    /// `undecodable` or `engine_failed`.
+    /// `no_speech`, `undecodable` or `engine_failed`.
     pub reason: String,
 }
 
