@@ -1,7 +1,8 @@
 //! extract: the slots of a detected moment, read out of its words by plain rules.
 //!
 //! The model alone decides that there is a moment and of what kind; nothing here can add or drop one. Rules
-//! read sums, shares, days and people; category and level are the model's. What is not said stays empty.
+//! read sums, shares, days and people; the category is the model's, and so is the level unless the words say 要是
+//! or 只要. What is not said stays empty.
 //! Word lists are data: `pipelines/rules/{money,steps,calendar}.toml`.
 
 mod discount;
@@ -63,7 +64,8 @@ impl Extract {
             }
             MomentKind::ObjectionHandling => Slots::None {},
             MomentKind::SigningIntent => {
-                let level = level(&detected.scores);
+                let hangs = signing::hangs_on_something(&chars, &self.steps);
+                let level = if hangs { IntentLevel::Conditional } else { level(&detected.scores) };
                 let conditional = level == IntentLevel::Conditional;
                 Slots::Signing(SigningSlots {
                     level,

@@ -29,6 +29,11 @@ pub fn condition(text: &[char], rules: &Rules) -> Option<String> {
     })
 }
 
+/// Whether the words themselves make it conditional.
+pub fn hangs_on_something(text: &[char], rules: &Rules) -> bool {
+    (0..text.len()).any(|at| longest_at(text, at, &rules.signing.hangs_on).is_some())
+}
+
 /// The day that the intent is for: the one said with signing, else any, else today if it happens now.
 pub fn date(text: &[char], rules: &Rules, calendar: &Calendar, on: Date) -> Option<Date> {
     let acts = |range: &std::ops::Range<usize>| {

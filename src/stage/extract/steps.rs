@@ -38,6 +38,7 @@ pub struct SigningRules {
     pub(super) acts: Vec<String>,
     pub(super) now: Vec<String>,
     pub(super) no_condition: Vec<String>,
+    pub(super) hangs_on: Vec<String>,
     pub(super) ifs: Vec<String>,
     pub(super) conditions: Vec<String>,
 }

@@ -15,7 +15,7 @@ pub use card::card_fields;
 
 use crate::domain::ids::MomentId;
 use crate::domain::moment::{
-    IntentLevel, Moment, MomentKind, NextStepSlots, ObjectionCategory, Owner, QuoteSlots, SigningSlots, Slots,
+    IntentLevel, Moment, MomentKind, NextStepSlots, ObjectionCategory, Owner, QuoteSlots, Slots,
 };
 use crate::domain::summary::{IntentSummary, ObjectionSummary, Summary};
 use crate::domain::transcript::Segment;
@@ -53,7 +53,7 @@ impl Summarize {
         let step = next_step(moments);
         let quote = latest_quote(moments);
         let objections = objections(moments);
-        let intent = signing_intent(moments);
+        let intent = signing_intent(&self.stages.intents(moments));
         let headline = headline::write(&self.calendar, &stage, &quote.value, &intent, moments, step);
         let action = step.map_or(Field { value: None, confidence: 0.0, evidence: Vec::new() }, next_action);
         let date = step.map_or(Field { value: None, confidence: 0.0, evidence: Vec::new() }, next_date);
@@ -191,34 +191,26 @@ struct Intent<'a> {
 
 /// The level as last voiced: a condition may be lifted, or a new one made. The day is the last one that was
 /// given at that level, else at any.
-fn signing_intent(moments: &[Moment]) -> Field<Intent<'_>> {
-    let intents: Vec<(&Moment, &SigningSlots)> = moments
-        .iter()
-        .filter_map(|moment| match &moment.slots {
-            Slots::Signing(slots) => Some((moment, slots)),
-            _ => None,
-        })
-        .collect();
-    let Some((last, slots)) = intents.last() else {
+fn signing_intent<'a>(intents: &[(&'a Moment, IntentLevel)]) -> Field<Intent<'a>> {
+    let Some((last, level)) = intents.last().copied() else {
         return Field {
             value: Intent { summary: IntentSummary::default(), moment: None },
             confidence: 0.7,
             evidence: Vec::new(),
         };
     };
-    let level = if slots.level == IntentLevel::None { IntentLevel::Conditional } else { slots.level };
-    let dated = |same: bool| intents.iter().rfind(|(_, s)| s.date.is_some() && (!same || s.level == level));
-    let dated = dated(true).or_else(|| dated(false));
-    let date = dated.and_then(|(_, slots)| slots.date);
+    let day = |moment: &Moment| if let Slots::Signing(slots) = &moment.slots { slots.date } else { None };
+    let dated = |same: bool| intents.iter().rfind(|(m, l)| day(m).is_some() && (!same || *l == level));
+    let dated = dated(true).or_else(|| dated(false)).map(|(moment, _)| *moment);
     let mut evidence: Vec<MomentId> =
-        intents.iter().filter(|(_, s)| s.level == level).map(|(m, _)| m.id.clone()).collect();
-    if let Some((moment, _)) = dated.filter(|(moment, _)| !evidence.contains(&moment.id)) {
+        intents.iter().filter(|(_, l)| *l == level).map(|(m, _)| m.id.clone()).collect();
+    if let Some(moment) = dated.filter(|moment| !evidence.contains(&moment.id)) {
         evidence.push(moment.id.clone());
     }
     Field {
         value: Intent {
-            summary: IntentSummary { level, date },
-            moment: Some(dated.map_or(last, |(m, _)| m)),
+            summary: IntentSummary { level, date: dated.and_then(day) },
+            moment: Some(dated.unwrap_or(last)),
         },
         confidence: last.score,
         evidence,

@@ -30,6 +30,7 @@ struct File {
     farewell: Vec<String>,
     put_off: Vec<String>,
     later: Vec<String>,
+    asks_for_papers: Vec<String>,
     need: Vec<String>,
     needs_for_need: usize,
 }
@@ -42,12 +43,15 @@ pub struct Rules {
     farewell: Regex,
     put_off: Regex,
     later: Regex,
+    asks_for_papers: Regex,
     need: Regex,
     needs_for_need: usize,
 }
 
 /// The last part of a visit, in which a put-off is the result.
 const LATE: f64 = 0.6;
+/// The score at which a single intent to sign decides.
+const SURE: f32 = 0.65;
 /// How many segments at the end may say farewell.
 const FAREWELL_SEGMENTS: usize = 6;
 
@@ -66,6 +70,7 @@ impl Rules {
             farewell: any_of(&file.farewell)?,
             put_off: any_of(&file.put_off)?,
             later: any_of(&file.later)?,
+            asks_for_papers: any_of(&file.asks_for_papers)?,
             need: any_of(&file.need)?,
             needs_for_need: file.needs_for_need,
         })
@@ -78,8 +83,9 @@ impl Rules {
             let confidence = if proof.is_empty() { confidence } else { confidence * (0.5 + score / 2.0) };
             Field { value, confidence, evidence: proof.iter().map(|m| m.id.clone()).collect() }
         };
-        let after_intents =
-            moments.iter().rposition(|m| m.kind == MomentKind::SigningIntent).map_or(0, |at| at + 1);
+        let intents = self.intents(moments);
+        let last_intent = intents.last().and_then(|(last, _)| moments.iter().position(|m| m.id == last.id));
+        let after_intents = last_intent.map_or(0, |at| at + 1);
         let late_objections: Vec<&Moment> =
             moments.iter().skip(after_intents).filter(|m| m.kind == MomentKind::Objection).collect();
 
@@ -111,13 +117,6 @@ impl Rules {
         if !put_off.is_empty() {
             return found(Stage::OnHold, 0.9, &put_off);
         }
-        let intents: Vec<(&Moment, IntentLevel)> = moments
-            .iter()
-            .filter_map(|m| match &m.slots {
-                Slots::Signing(slots) => Some((m, slots.level)),
-                _ => None,
-            })
-            .collect();
         match intents.last() {
             Some((_, IntentLevel::Strong)) => {
                 let strong: Vec<&Moment> =
@@ -144,6 +143,25 @@ impl Rules {
             };
         }
         self.without_price(moments, segments, found)
+    }
+
+    /// The intents to sign and how firm each is, in the light of those before it. A single one that the model
+    /// is unsure of does not decide a deal; one that asks for papers takes back no condition.
+    pub(super) fn intents<'a>(&self, moments: &'a [Moment]) -> Vec<(&'a Moment, IntentLevel)> {
+        let mut found: Vec<(&Moment, IntentLevel)> = Vec::new();
+        for moment in moments {
+            let Slots::Signing(slots) = &moment.slots else { continue };
+            let before = found.last().map(|(_, level)| *level);
+            let papers = self.asks_for_papers.is_match(&moment.evidence);
+            let level = match (slots.level, before) {
+                (IntentLevel::Strong, Some(IntentLevel::Conditional)) if papers => IntentLevel::Conditional,
+                (IntentLevel::None, _) => IntentLevel::Conditional,
+                (level, _) => level,
+            };
+            found.push((moment, level));
+        }
+        let sure = found.len() > 1 || found.iter().any(|(moment, _)| moment.score >= SURE);
+        if sure { found } else { Vec::new() }
     }
 
     fn without_price(

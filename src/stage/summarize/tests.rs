@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::ids::SegmentId;
-use crate::domain::moment::ObjectionSlots;
+use crate::domain::moment::{ObjectionSlots, SigningSlots};
 use crate::domain::time::Millis;
 use crate::engine::MomentScores;
 use crate::stage::classify::Detected;
