@@ -109,14 +109,16 @@ pub fn colour(kind: MomentKind) -> Style {
     }
 }
 
+/// With the time of its segment: a moment is told after the next one.
 fn moment_line(moment: &Moment) -> String {
+    let at = clock(moment.start_ms);
     let kind = colour(moment.kind).bold().apply_to(format!("◆ {}", moment.kind.label_zh()));
     let slots = slots_zh(&moment.slots);
     if slots.is_empty() {
-        return format!("        {kind}");
+        return format!("{at}  {kind}");
     }
     let pad = " ".repeat(10_usize.saturating_sub(measure_text_width(moment.kind.label_zh())));
-    format!("        {kind}{pad}{}", colour(moment.kind).apply_to(slots))
+    format!("{at}  {kind}{pad}{}", colour(moment.kind).apply_to(slots))
 }
 
 /// The slots in the words a salesperson uses.
