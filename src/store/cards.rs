@@ -32,19 +32,8 @@ pub struct Confirmed {
 impl Store {
     /// The card. `CardNotReady` before it exists.
     pub async fn card(&self, tenant: &TenantId, visit: &VisitId) -> Result<Card> {
-        let row = sqlx::query("SELECT body FROM cards WHERE tenant = $1 AND visit_id = $2")
-            .bind(tenant.as_str())
-            .bind(visit.as_str())
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(away)?;
-        match row {
-            Some(row) => json_col(&row, "body"),
-            None => {
-                self.visit(tenant, visit).await?;
-                Err(not_ready())
-            }
-        }
+        let sql = "SELECT body FROM cards WHERE tenant = $1 AND visit_id = $2";
+        json_col(&self.row_of_visit(sql, tenant, visit).await?.ok_or_else(not_ready)?, "body")
     }
 
     /// Confirms the card as seen at `version`, with `edits` applied. Card, visit, labels, audit entry and event

@@ -111,16 +111,7 @@ impl Store {
 
     /// The consent that stands, if any. `NotFound` if there is no such visit.
     pub async fn active_consent(&self, tenant: &TenantId, visit: &VisitId) -> Result<Option<Consent>> {
-        let row = sqlx::query(ACTIVE)
-            .bind(tenant.as_str())
-            .bind(visit.as_str())
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(away)?;
-        match row {
-            Some(row) => consent(&row).map(Some),
-            None => self.visit(tenant, visit).await.map(|_| None),
-        }
+        self.row_of_visit(ACTIVE, tenant, visit).await?.map(|row| consent(&row)).transpose()
     }
 }
 

@@ -61,12 +61,8 @@ impl Store {
 
     /// The tenant's endpoints, oldest first, disabled ones included.
     pub async fn list_endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>> {
-        let rows = sqlx::query("SELECT * FROM endpoints WHERE tenant = $1 ORDER BY id")
-            .bind(tenant.as_str())
-            .fetch_all(&self.reader)
-            .await
-            .map_err(away)?;
-        rows.iter().map(endpoint).collect()
+        let sql = "SELECT * FROM endpoints WHERE tenant = $1 ORDER BY id";
+        self.rows_of_tenant(sql, tenant).await?.iter().map(endpoint).collect()
     }
 
     /// One endpoint. `NotFound` if there is none.

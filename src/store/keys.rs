@@ -51,12 +51,8 @@ impl Store {
 
     /// The tenant's keys, oldest first.
     pub async fn list_keys(&self, tenant: &TenantId) -> Result<Vec<Key>> {
-        let rows = sqlx::query("SELECT * FROM api_keys WHERE tenant = $1 ORDER BY id")
-            .bind(tenant.as_str())
-            .fetch_all(&self.reader)
-            .await
-            .map_err(away)?;
-        rows.iter().map(key).collect()
+        let sql = "SELECT * FROM api_keys WHERE tenant = $1 ORDER BY id";
+        self.rows_of_tenant(sql, tenant).await?.iter().map(key).collect()
     }
 
     /// Whether any tenant has a key that stands: without one nobody can use the service yet.

@@ -6,7 +6,32 @@ use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 use sqlx::{Any, ColumnIndex, Decode, Row, Type};
 
+use super::Store;
+use crate::domain::access::TenantId;
+use crate::domain::ids::VisitId;
 use crate::error::{Code, Error, Result};
+
+impl Store {
+    /// The row that `sql` finds by tenant ($1) and visit ($2), if any. `NotFound` if there is no such visit.
+    pub(super) async fn row_of_visit(
+        &self,
+        sql: &'static str,
+        tenant: &TenantId,
+        visit: &VisitId,
+    ) -> Result<Option<AnyRow>> {
+        let query = sqlx::query(sql).bind(tenant.as_str()).bind(visit.as_str());
+        let row = query.fetch_optional(&self.reader).await.map_err(away)?;
+        if row.is_none() {
+            self.visit(tenant, visit).await?;
+        }
+        Ok(row)
+    }
+
+    /// The rows that `sql` finds by tenant ($1).
+    pub(super) async fn rows_of_tenant(&self, sql: &'static str, tenant: &TenantId) -> Result<Vec<AnyRow>> {
+        sqlx::query(sql).bind(tenant.as_str()).fetch_all(&self.reader).await.map_err(away)
+    }
+}
 
 /// A column's value.
 pub(super) fn col<'r, T>(row: &'r AnyRow, name: &'static str) -> Result<T>

@@ -15,6 +15,8 @@ use crate::domain::ids::VisitId;
 use crate::domain::visit::VisitState;
 use crate::error::{Code, Error, Result};
 
+const CUTS: &str = "SELECT cuts FROM streams WHERE tenant = $1 AND visit_id = $2";
+
 /// A visit's stream. How many bytes are here is told by the audio log alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamRow {
@@ -60,23 +62,15 @@ impl Store {
 
     /// The stream, if one was ever claimed. `NotFound` if there is no such visit.
     pub async fn stream(&self, tenant: &TenantId, visit: &VisitId) -> Result<Option<StreamRow>> {
-        let row = sqlx::query("SELECT * FROM streams WHERE tenant = $1 AND visit_id = $2")
-            .bind(tenant.as_str())
-            .bind(visit.as_str())
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(away)?;
-        match row {
-            Some(row) => stream(&row).map(Some),
-            None => self.visit(tenant, visit).await.map(|_| None),
-        }
+        let sql = "SELECT * FROM streams WHERE tenant = $1 AND visit_id = $2";
+        self.row_of_visit(sql, tenant, visit).await?.map(|row| stream(&row)).transpose()
     }
 
     /// Records that `finalize` cut the stream here. The same cut again changes nothing.
     pub async fn add_cut(&self, tenant: &TenantId, visit: &VisitId, at: Samples) -> Result<()> {
         let mut write = self.write().await?;
         write.lock_visit(tenant, visit).await?;
-        let row = sqlx::query("SELECT cuts FROM streams WHERE tenant = $1 AND visit_id = $2")
+        let row = sqlx::query(CUTS)
             .bind(tenant.as_str())
             .bind(visit.as_str())
             .fetch_optional(&mut *write.tx)
@@ -95,14 +89,9 @@ impl Store {
         write.commit().await
     }
 
-    /// Where `finalize` cut the stream, in order; empty if there is no stream.
+    /// Where `finalize` cut the stream, in order; empty if there is no stream. `NotFound` if there is no such visit.
     pub async fn cuts(&self, tenant: &TenantId, visit: &VisitId) -> Result<Vec<Samples>> {
-        let row = sqlx::query("SELECT cuts FROM streams WHERE tenant = $1 AND visit_id = $2")
-            .bind(tenant.as_str())
-            .bind(visit.as_str())
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(away)?;
+        let row = self.row_of_visit(CUTS, tenant, visit).await?;
         row.map_or(Ok(Vec::new()), |row| json(&row, "cuts"))
     }
 

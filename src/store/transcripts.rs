@@ -100,18 +100,8 @@ impl Store {
 
     /// The result. `ResultNotReady` before it exists.
     pub async fn result(&self, tenant: &TenantId, visit: &VisitId) -> Result<VisitResult> {
-        let row = sqlx::query("SELECT body FROM results WHERE tenant = $1 AND visit_id = $2")
-            .bind(tenant.as_str())
-            .bind(visit.as_str())
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(away)?;
-        match row {
-            Some(row) => json_col(&row, "body"),
-            None => {
-                self.visit(tenant, visit).await?;
-                Err(Error::new(Code::ResultNotReady, "the result of this visit does not exist yet"))
-            }
-        }
+        let sql = "SELECT body FROM results WHERE tenant = $1 AND visit_id = $2";
+        let not_ready = || Error::new(Code::ResultNotReady, "the result of this visit does not exist yet");
+        json_col(&self.row_of_visit(sql, tenant, visit).await?.ok_or_else(not_ready)?, "body")
     }
 }
