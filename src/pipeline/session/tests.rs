@@ -31,14 +31,16 @@ async fn run(pass: Pass, bytes: Vec<u8>, chunk: usize) -> Vec<SessionEvent> {
         }
         input.send(SessionInput::Stop).await.unwrap();
     };
-    let read = async {
-        let mut seen = Vec::new();
-        while let Some(event) = events.recv().await {
-            seen.push(event);
-        }
-        seen
-    };
-    tokio::join!(feed, read).1
+    tokio::join!(feed, all(&mut events)).1
+}
+
+/// Every event up to the last.
+async fn all(events: &mut mpsc::Receiver<SessionEvent>) -> Vec<SessionEvent> {
+    let mut seen = Vec::new();
+    while let Some(event) = events.recv().await {
+        seen.push(event);
+    }
+    seen
 }
 
 fn result(events: &[SessionEvent]) -> &VisitResult {
@@ -139,10 +141,7 @@ async fn a_session_told_of_a_cut_cuts_there_again() {
     ] {
         input.send(message).await.unwrap();
     }
-    let mut told = Vec::new();
-    while let Some(event) = events.recv().await {
-        told.push(event);
-    }
+    let told = all(&mut events).await;
     let cuts: Vec<Samples> =
         told.iter().filter_map(|e| if let SessionEvent::Cut(at) = e { Some(*at) } else { None }).collect();
     assert_eq!(cuts.len(), 2, "{cuts:?}");
@@ -154,10 +153,7 @@ async fn a_session_told_of_a_cut_cuts_there_again() {
         input.send(SessionInput::Audio(piece.to_vec())).await.unwrap();
     }
     input.send(SessionInput::Stop).await.unwrap();
-    let mut heard = Vec::new();
-    while let Some(event) = events.recv().await {
-        heard.push(event);
-    }
+    let heard = all(&mut events).await;
     assert_eq!(result(&told).segments.len(), 3);
     assert_eq!(result(&heard).segments, result(&told).segments);
 }

@@ -106,8 +106,8 @@ fn as_meant(text: &[char]) -> Vec<char> {
                 '下'
             }
             '低' | '滴'
-                if before.is_some_and(|c| "月年".contains(c)) && !is_han(after)
-                    || is_at(text, at + 1, "之前") && before.is_some_and(|c| "月年".contains(c)) =>
+                if before.is_some_and(|c| "月年".contains(c))
+                    && (!is_han(after) || is_at(text, at + 1, "之前")) =>
             {
                 '底'
             }
@@ -230,11 +230,9 @@ fn week(text: &[char], at: usize) -> Option<(usize, Day)> {
         _ => None,
     };
     // 周一到周五 are opening hours, no day in particular.
-    if day.is_some()
-        && any_of(text, after + 1, &["到", "至"]).is_some_and(|end| any_of(text, end, &WEEKS).is_some())
-    {
-        let end = any_of(text, after + 1, &["到", "至"]).and_then(|end| any_of(text, end, &WEEKS));
-        return Some((end.map_or(after + 1, |end| end + 1), Day::Vague));
+    let range = day.and_then(|_| any_of(text, any_of(text, after + 1, &["到", "至"])?, &WEEKS));
+    if let Some(end) = range {
+        return Some((end + 1, Day::Vague));
     }
     match (week, day) {
         (Some(..0), day) => Some((after + usize::from(day.is_some()), Day::Past)),
