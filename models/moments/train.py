@@ -37,7 +37,7 @@ from windows import Pieces
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VERSION = "0.2.0"
-LAYERS = range(6)     # of e5's twelve: see the ablations of report.json
+LAYERS = range(6)     # of e5's twelve
 ROUNDS = [(5, 1.0), (3, 0.6)]  # epochs and share of the full learning rate: the second round starts where the first ended
 BAGS = 2              # n-gram halves of the classifier, and
 SHARE = 0.25          # what their mean counts
@@ -134,9 +134,6 @@ def build(folders, cache, out, threads, keep):
         "data": publish.counts(dialogues), "held_out_dialogues": len(held), "data_sha256": publish.fingerprint(dialogues), "model_bytes": os.path.getsize(path),
         "vocabulary": len(trainer.kept), "settings": {"layers": len(LAYERS), "rounds": ROUNDS, "bags": BAGS, "share_of_bags": SHARE, "threads": threads},
         "seconds": round(time.time() - started), "made_on": f"python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}"})
-    ablations = os.path.join(HERE, "ablations.json")  # measured by hand, one setting changed at a time
-    if os.path.exists(ablations):
-        report["ablations"] = json.load(open(ablations, encoding="utf8"))
     for name, content in (("report.json", report), ("thresholds.json", report["thresholds"])):
         with open(os.path.join(out, name), "w", encoding="utf8") as f:
             json.dump(content, f, ensure_ascii=False, indent=1, default=float)
