@@ -36,9 +36,9 @@ from vocabulary import prune, sounds, write_tokenizer
 from windows import Pieces
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 LAYERS = range(6)     # of e5's twelve
-ROUNDS = [(5, 1.0), (3, 0.6)]  # epochs and share of the full learning rate: the second round starts where the first ended
+ROUNDS = [(6, 1.0), (3, 0.6)]  # epochs and share of the full learning rate: the second round starts where the first ended
 BAGS = 2              # n-gram halves of the classifier, and
 SHARE = 0.25          # what their mean counts
 FOLDS, QUARTERS = 10, 4
