@@ -137,6 +137,7 @@ fn latest_quote(moments: &[Moment]) -> Field<Option<QuoteSlots>> {
             _ => None,
         })
         .collect();
+    let quotes = without_misheard(quotes);
     let from = quotes.iter().rposition(|(_, slots)| slots.amount_cny.is_some()).unwrap_or(0);
     let mut rest = quotes.into_iter().skip(from);
     let Some((moment, first)) = rest.next() else {
@@ -151,6 +152,22 @@ fn latest_quote(moments: &[Moment]) -> Field<Option<QuoteSlots>> {
     }
     field.value = Some(quote);
     field
+}
+
+/// How many times the amount before it an amount may be.
+const MOST_TIMES: i64 = 1_000;
+/// Figures that somebody says in one amount; more come from two amounts heard as one (268，9268 as 2689268).
+const MOST_FIGURES: usize = 5;
+
+/// Leaves out amounts that are far above all others and have more figures than anybody says.
+fn without_misheard<'a>(quotes: Vec<(&'a Moment, &'a QuoteSlots)>) -> Vec<(&'a Moment, &'a QuoteSlots)> {
+    let yuan = |slots: &QuoteSlots| slots.amount_cny.map(|amount| amount.fen / 100);
+    let least = quotes.iter().filter_map(|(_, slots)| yuan(slots)).filter(|amount| *amount > 0).min();
+    let misheard = |amount: i64| {
+        let figures = amount.to_string().trim_end_matches('0').len();
+        figures > MOST_FIGURES && least.is_some_and(|least| amount / least >= MOST_TIMES)
+    };
+    quotes.into_iter().filter(|(_, slots)| !yuan(slots).is_some_and(misheard)).collect()
 }
 
 /// One entry a category, in the order they were first raised. Handled: after the last objection of the category
