@@ -2,11 +2,11 @@
 //!
 //! Called at start by whatever runs a pipeline. Ready means that one request has gone through each model.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::{Kind, Manifest, Manifests, RUNTIME};
-use super::onnx::{self, Environment, OnnxMoments, SileroVoice};
+use super::onnx::{self, Environment, OnnxMoments, OnnxWhisper, SileroVoice};
 use super::whisper::WhisperWeights;
 use super::{
     ClassifyRequest, EngineError, Engines, MomentClassifier, Pool, RecognizeRequest, Recognizer,
@@ -19,7 +19,7 @@ use crate::error::{Code, Error, Result};
 pub struct EngineConfig {
     /// Recogniser threads, each with its own decoding state.
     pub workers: usize,
-    /// ggml threads inside each of them: 1 where workers run side by side, more for one file at a time.
+    /// Threads inside each of them: 1 where workers run side by side, more for one file at a time.
     pub threads: usize,
     /// Jobs that may wait in each lane of each pool.
     pub queue: usize,
@@ -37,7 +37,7 @@ impl Default for EngineConfig {
             workers: 1,
             threads: 1,
             queue: 64,
-            recognizer: "whisper-base-q8_0".to_owned(),
+            recognizer: "whisper-base".to_owned(),
             vad: "silero-vad".to_owned(),
             moments: "moments".to_owned(),
         }
@@ -60,7 +60,10 @@ impl From<EngineError> for Error {
 pub fn load(models_dir: &Path, config: &EngineConfig) -> Result<Engines> {
     let manifests = Manifests::read(models_dir)?;
     let runtime = of_kind(&manifests, RUNTIME, Kind::Onnxruntime)?;
-    let recognizer = of_kind(&manifests, &config.recognizer, Kind::WhisperGgml)?;
+    let recognizer = manifests.get(&config.recognizer)?;
+    if recognizer.kind != Kind::WhisperGgml {
+        of_kind(&manifests, &config.recognizer, Kind::WhisperOnnx)?;
+    }
     let vad = of_kind(&manifests, &config.vad, Kind::SileroVad)?;
     let moments = of_kind(&manifests, &config.moments, Kind::MomentClassifier)?;
 
@@ -71,7 +74,7 @@ pub fn load(models_dir: &Path, config: &EngineConfig) -> Result<Engines> {
     let environment = onnx::environment(&library)?;
     let models = [runtime, recognizer, vad, moments];
     Ok(Engines {
-        recognizer: recognizer_pool(&weights, config)?,
+        recognizer: recognizer_pool(environment, recognizer.kind, weights, config)?,
         voice: voice_pool(environment, vad, &graph, config.queue)?,
         moments: moments_pool(environment, moments, models_dir, config.queue)?,
         thresholds: onnx::thresholds(moments)?,
@@ -87,10 +90,19 @@ fn of_kind<'a>(manifests: &'a Manifests, name: &str, kind: Kind) -> Result<&'a M
     Err(Error::new(Code::InvalidConfig, format!("the model {name} is of another kind: a {kind:?} is needed")))
 }
 
-fn recognizer_pool(weights: &Path, config: &EngineConfig) -> Result<Pool<dyn Recognizer>, EngineError> {
-    let (weights, threads) = (WhisperWeights::load(weights)?, config.threads);
+fn recognizer_pool(
+    environment: &'static Environment,
+    kind: Kind,
+    weights: PathBuf,
+    config: &EngineConfig,
+) -> Result<Pool<dyn Recognizer>, EngineError> {
+    let threads = config.threads;
+    let shared = if kind == Kind::WhisperGgml { Some(WhisperWeights::load(&weights)?) } else { None };
     Pool::start("recognizer", config.workers, config.queue, move || {
-        let mut recognizer = weights.recognizer(threads)?;
+        let mut recognizer: Box<dyn Recognizer> = match &shared {
+            Some(shared) => Box::new(shared.recognizer(threads)?),
+            None => Box::new(OnnxWhisper::load(environment, &weights, threads)?),
+        };
         recognizer.recognize(&RecognizeRequest {
             audio: vec![0.0; 8_000],
             language: "zh".to_owned(),
@@ -98,7 +110,7 @@ fn recognizer_pool(weights: &Path, config: &EngineConfig) -> Result<Pool<dyn Rec
             window: super::EncoderWindow::Trimmed,
             ..RecognizeRequest::default()
         })?;
-        Ok(Box::new(recognizer) as Box<dyn Recognizer>)
+        Ok(recognizer)
     })
 }
 

@@ -18,7 +18,7 @@ const BUILT_IN: [(&str, &str); 6] = [
     ("onnxruntime-linux-aarch64.toml", include_str!("../../models/onnxruntime-linux-aarch64.toml")),
     ("onnxruntime-linux-x86_64.toml", include_str!("../../models/onnxruntime-linux-x86_64.toml")),
     ("silero-vad.toml", include_str!("../../models/silero-vad.toml")),
-    ("whisper-base-f16.toml", include_str!("../../models/whisper-base-f16.toml")),
+    ("whisper-base.toml", include_str!("../../models/whisper-base.toml")),
     ("whisper-base-q8_0.toml", include_str!("../../models/whisper-base-q8_0.toml")),
 ];
 
@@ -29,8 +29,10 @@ pub const RUNTIME: &str = "onnxruntime";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A Whisper model in whisper.cpp's own format.
+    /// A Whisper model in whisper.cpp's own format, run by whisper.cpp.
     WhisperGgml,
+    /// The same, run by ONNX Runtime.
+    WhisperOnnx,
     /// Silero VAD as an ONNX graph.
     SileroVad,
     /// The shared library that runs ONNX graphs.
@@ -359,7 +361,7 @@ mod tests {
             Manifest::parse(file, text, true).unwrap();
         }
         let all = Manifests::read(Path::new("/nowhere")).unwrap();
-        assert_eq!(all.get("whisper-base-f16").unwrap().bytes, 147_951_465);
+        assert_eq!(all.get("whisper-base").unwrap().bytes, 147_951_465);
         assert_eq!(all.iter().filter(|m| m.kind == Kind::Onnxruntime).count(), 1);
         assert!(all.get("whisper-huge").unwrap_err().detail.contains("whisper-base-q8_0"));
     }

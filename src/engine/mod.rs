@@ -14,7 +14,10 @@ pub mod onnx;
 pub mod pool;
 #[cfg(test)]
 pub mod real;
+#[cfg(test)]
+mod recognizer_tests;
 pub mod whisper;
+mod window;
 
 pub use load::{EngineConfig, load};
 pub use pool::{Lane, Pool, PoolError};

@@ -13,31 +13,16 @@ use whisper_rs::{
     WhisperTokenId,
 };
 
+use super::window::{
+    MAX_BEAM, MAX_PROMPT_TOKENS, MAX_SAMPLES, is_echo, max_tokens, prepare, prompt_end,
+    take_whole_characters, trimmed_window,
+};
 use super::{EncoderWindow, EngineError, Piece, RecognizeRequest, Recognizer};
-use crate::domain::audio::{SAMPLE_RATE_HZ, Samples};
+use crate::domain::audio::Samples;
 use crate::domain::time::Millis;
 
-/// Whisper's window: 30 s.
-const MAX_SAMPLES: usize = 30 * SAMPLE_RATE_HZ as usize;
-/// Shorter input is padded with silence. whisper.cpp 1.8.3 reads past the end of input below about 201
-/// samples, and answers nothing below 0.1 s.
-const MIN_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 2;
-/// Positions of the whole encoder window, 50 a second.
-const FULL_WINDOW: usize = 1500;
-/// Positions that a trimmed window has beyond the audio; fewer make it repeat itself.
-const WINDOW_MARGIN: usize = 128;
-/// Trimmed windows are a multiple of this, which suits the matrix kernels.
-const WINDOW_STEP: usize = 64;
-/// Tokens of prompt that whisper.cpp can use: half its text window, less the token that introduces them.
-const MAX_PROMPT_TOKENS: usize = 223;
-/// Characters of prompt that are looked at: more than [`MAX_PROMPT_TOKENS`] can hold.
-const MAX_PROMPT_CHARS: usize = 600;
-/// whisper.cpp keeps at most this many candidates.
-const MAX_BEAM: u8 = 8;
 /// On a CPU fused attention saves memory and makes a full window slower.
 const FLASH_ATTENTION: bool = false;
-/// A reply no longer than a word cannot be told from the prompt come back.
-const MIN_ECHO_CHARS: usize = 8;
 
 /// A loaded model; cheap to clone.
 #[derive(Clone)]
@@ -98,11 +83,11 @@ impl Recognizer for WhisperRecognizer {
         parameters.set_no_timestamps(!request.timestamps);
         parameters.set_single_segment(!request.timestamps);
         if !request.timestamps {
-            parameters.set_max_tokens(max_tokens(length));
+            parameters.set_max_tokens(count(max_tokens(length)));
         }
         parameters.set_audio_ctx(match request.window {
             EncoderWindow::Full => 0,
-            EncoderWindow::Trimmed => trimmed_window(audio.len()),
+            EncoderWindow::Trimmed => count(trimmed_window(audio.len())),
         });
         self.fresh_state(request.beam)?.full(parameters, &audio).map_err(failed)?;
         let mut pieces = self.pieces(Samples(length as u64).to_millis(), request.timestamps)?;
@@ -176,8 +161,7 @@ impl WhisperRecognizer {
 
     /// The last tokens of a prompt that the model can use; none if it cannot be read.
     fn prompt_tokens(&self, prompt: &str) -> Vec<WhisperTokenId> {
-        let skipped = prompt.chars().count().saturating_sub(MAX_PROMPT_CHARS);
-        let text: String = prompt.chars().skip(skipped).filter(|c| *c != '\0').collect();
+        let text = prompt_end(prompt);
         // A token is at least a byte.
         let tokens = self.context.tokenize(&text, text.len().max(1)).unwrap_or_default();
         tokens.get(tokens.len().saturating_sub(MAX_PROMPT_TOKENS)..).unwrap_or_default().to_vec()
@@ -224,48 +208,10 @@ impl WhisperRecognizer {
     }
 }
 
-/// Long enough for whisper.cpp, without what is no number.
-fn prepare(audio: &[f32]) -> Vec<f32> {
-    let mut audio: Vec<f32> = audio.iter().map(|s| if s.is_finite() { *s } else { 0.0 }).collect();
-    audio.resize(audio.len().max(MIN_SAMPLES), 0.0);
-    audio
-}
-
-/// Encoder positions for this many samples: as long as the audio and a margin.
-fn trimmed_window(samples: usize) -> i32 {
-    let positions = samples.div_ceil(SAMPLE_RATE_HZ as usize / 50) + WINDOW_MARGIN;
-    positions.next_multiple_of(WINDOW_STEP).min(FULL_WINDOW) as i32
-}
-
-/// More tokens than anyone says in this many samples; ends a repetition loop early.
-fn max_tokens(samples: usize) -> i32 {
-    (24 + samples / (SAMPLE_RATE_HZ as usize / 16)) as i32
-}
-
-/// Takes the text off `bytes` and leaves a character that is not complete yet. Bytes that are no text at all
-/// are dropped.
-fn take_whole_characters(bytes: &mut Vec<u8>) -> String {
-    let mut text = String::new();
-    let mut left = Vec::new();
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        left = chunk.invalid().to_vec();
-    }
-    let could_go_on = std::str::from_utf8(&left).is_err_and(|e| e.error_len().is_none());
-    *bytes = if could_go_on { left } else { Vec::new() };
-    text
-}
-
-/// Whether a reply is nothing but the prompt come back, as it does on silence.
-fn is_echo(reply: &str, prompt: &str) -> bool {
-    let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
-    let reply = letters(reply);
-    reply.chars().count() >= MIN_ECHO_CHARS && reply == letters(prompt)
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
 }
 
 fn failed(e: WhisperError) -> EngineError {
     EngineError::Failed(format!("whisper.cpp: {e}"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -142,5 +142,5 @@ fn a_result_has_the_declared_shape() {
     for stage in ["decode", "vad", "recognize", "normalize", "mask", "classify", "summarize"] {
         assert!(result["timings"][stage].is_u64(), "no timing of {stage}");
     }
-    assert_eq!(result["models"]["whisper-base-q8_0"]["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(result["models"]["whisper-base"]["sha256"].as_str().unwrap().len(), 64);
 }

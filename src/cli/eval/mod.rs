@@ -22,7 +22,7 @@ use score::{Labelled, Score, Tally};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-    visitscribe eval labelled/ --pipeline visit --pipeline visit-f16
+    visitscribe eval labelled/ --pipeline visit --pipeline visit-cpp
     visitscribe eval tests/data/validation --text
 
 Error rate: punctuation and case dropped, digits read aloud, edits pooled over the set. Moments: a hit is a

@@ -15,10 +15,12 @@ mod ct2;
 mod mel;
 mod names;
 mod quantize;
+mod read;
 mod vocabulary;
 
 use ct2::Ct2;
 use names::{Form, Shape, Tensor};
+pub use read::{Ggml, Sizes};
 
 /// Elements copied at a time; a multiple of [`quantize::BLOCK`].
 const CHUNK: usize = 1 << 16;
@@ -120,7 +122,7 @@ fn write_tensor(
 }
 
 /// How a tensor is stored, by ggml's type numbers.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Stored {
     F32 = 0,
     F16 = 1,

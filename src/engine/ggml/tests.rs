@@ -160,3 +160,28 @@ fn a_key_bias_is_refused() {
     let error = converted(&with_bias, WeightType::F16).unwrap_err();
     assert!(error.to_string().contains("key bias"), "{error}");
 }
+
+#[test]
+fn what_was_written_is_read_back() {
+    for (dtype, exact) in [(WeightType::F16, 0.0), (WeightType::Q8_0, 2.1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tiny.bin");
+        let bytes = converted(&model(), dtype).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        let mut read = Ggml::open(&path).unwrap();
+        assert_eq!((read.sizes.vocab, read.sizes.width, read.sizes.mels), (4, 32, 80));
+        assert_eq!(read.tokens, [b"a", b"b"]);
+        assert_eq!(read.filters.len(), 80 * 201);
+        // Every variable is its running number; the key is the second third of the fused projection.
+        let key = read.floats("decoder.blocks.0.attn.key.weight", 32 * 32).unwrap();
+        let expected = (1024u32..2048).map(|n| (n % 512) as f32);
+        assert!(key.iter().zip(expected).all(|(read, written)| (read - written).abs() <= exact));
+        assert_eq!(read.floats("encoder.ln_post.bias", 32).unwrap()[31], 31.0);
+        assert!(read.floats("encoder.ln_post.bias", 33).is_err());
+        assert!(read.floats("encoder.ln_pre.bias", 32).is_err());
+        for length in (0..bytes.len()).step_by(bytes.len() / 97) {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            assert!(Ggml::open(&path).is_err() || length > 0, "cut at {length}");
+        }
+    }
+}

@@ -16,9 +16,11 @@ mod grams;
 mod moments;
 mod pieces;
 mod silero;
+mod whisper;
 
 pub use moments::{OnnxMoments, thresholds};
 pub use silero::SileroVoice;
+pub use whisper::OnnxWhisper;
 
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 

@@ -1,0 +1,98 @@
+//! Sound to a mel spectrogram, as Whisper was trained on it: 25 ms windows every 10 ms, the logarithm of the
+//! energy in each band, floored at 8 under the loudest and scaled to about -1..=1.
+
+use std::f32::consts::TAU;
+use std::sync::Arc;
+
+use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftPlanner};
+
+/// Samples of a window.
+const WINDOW: usize = 400;
+/// Samples from one window to the next.
+const HOP: usize = 160;
+/// Frequency bins of a window.
+const BINS: usize = WINDOW / 2 + 1;
+
+/// The transform and the filters.
+pub struct Mel {
+    fft: Arc<dyn Fft<f32>>,
+    hann: Vec<f32>,
+    /// For each band the first bin it hears and the weights from there on.
+    bands: Vec<(usize, Vec<f32>)>,
+}
+
+impl Mel {
+    /// `filters`: a row of [`BINS`] weights for each band; nothing if they are of another shape.
+    pub fn new(filters: &[f32]) -> Option<Self> {
+        let (rows, rest) = filters.as_chunks::<BINS>();
+        let band = |row: &[f32; BINS]| {
+            let first = row.iter().position(|w| *w != 0.0).unwrap_or(0);
+            let last = row.iter().rposition(|w| *w != 0.0).map_or(first, |n| n + 1);
+            (first, row.get(first..last).unwrap_or_default().to_vec())
+        };
+        rest.is_empty().then(|| Self {
+            fft: FftPlanner::new().plan_fft_forward(WINDOW),
+            hann: (0..WINDOW).map(|n| 0.5 - 0.5 * (TAU * n as f32 / WINDOW as f32).cos()).collect(),
+            bands: rows.iter().map(band).collect(),
+        })
+    }
+
+    /// Bands in a row of `samples / 160` frames each, and that number; silence follows the audio.
+    pub fn spectrogram(&self, audio: &[f32], samples: usize) -> (Vec<f32>, usize) {
+        let frames = samples / HOP;
+        let mut out = vec![0.0; self.bands.len() * frames];
+        let mut scratch = vec![Complex::default(); self.fft.get_inplace_scratch_len()];
+        let mut buffer = vec![Complex::default(); WINDOW];
+        // The audio is mirrored at its start and, at its end, followed by silence.
+        let sample = |at: isize| audio.get(at.unsigned_abs()).copied().unwrap_or(0.0);
+        let quiet = 1e-10f32.log10();
+        let mut loudest = quiet;
+        for frame in 0..frames {
+            let start = (frame * HOP) as isize - (WINDOW / 2) as isize;
+            if start >= audio.len() as isize {
+                out.iter_mut().skip(frame).step_by(frames).for_each(|value| *value = quiet);
+                continue;
+            }
+            for (n, (to, weight)) in buffer.iter_mut().zip(&self.hann).enumerate() {
+                *to = Complex::new(sample(start + n as isize) * weight, 0.0);
+            }
+            self.fft.process_with_scratch(&mut buffer, &mut scratch);
+            for ((first, weights), row) in self.bands.iter().zip(out.chunks_exact_mut(frames)) {
+                let bins = buffer.iter().skip(*first).zip(weights);
+                let energy: f32 = bins.map(|(bin, weight)| bin.norm_sqr() * weight).sum();
+                let value = energy.max(1e-10).log10();
+                loudest = loudest.max(value);
+                if let Some(to) = row.get_mut(frame) {
+                    *to = value;
+                }
+            }
+        }
+        out.iter_mut().for_each(|value| *value = (value.max(loudest - 8.0) + 4.0) / 4.0);
+        (out, frames)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tone_is_loud_in_its_band_and_silence_is_flat() {
+        let mut filters = vec![0.0; 4 * BINS];
+        // Bands of 2 kHz each: 50 bins of 40 Hz.
+        for band in 0..4 {
+            filters[band * BINS + band * 50..][..50].fill(1.0);
+        }
+        let mel = Mel::new(&filters).unwrap();
+        let tone: Vec<f32> = (0..3_200).map(|n| (TAU * 3_000.0 * n as f32 / 16_000.0).sin()).collect();
+        let (bands, frames) = mel.spectrogram(&tone, 6_400);
+        assert_eq!((frames, bands.len()), (40, 160));
+        let at = |band: usize, frame: usize| bands[band * frames + frame];
+        assert!(at(1, 10) > at(0, 10) + 1.0 && at(1, 10) > at(3, 10) + 1.0);
+        assert!((at(1, 10) - at(1, 39) - 2.0).abs() < 1e-5, "silence is 8 under the loudest, in fourths");
+        let (silence, _) = mel.spectrogram(&[], 1_600);
+        assert!(silence.iter().all(|value| *value == (1e-10f32.log10() + 4.0) / 4.0));
+        assert!(Mel::new(&filters[1..]).is_none());
+    }
+}
