@@ -31,8 +31,12 @@ pub struct VadConfig {
     pub long_silence_ms: u32,
     /// Kept before and after the speech.
     pub pad_ms: u32,
-    /// Longest segment; past it the quietest point of its second half is the border.
+    /// Longest segment; past it the quietest point of its last third is the border.
     pub max_segment_ms: u32,
+    /// `long_ms` of a live visit, where somebody waits for the end of a segment.
+    pub live_long_ms: u32,
+    /// `max_segment_ms` of a live visit.
+    pub live_max_segment_ms: u32,
 }
 
 impl Default for VadConfig {
@@ -47,7 +51,17 @@ impl Default for VadConfig {
             long_silence_ms: 96,
             pad_ms: 200,
             max_segment_ms: 12_000,
+            live_long_ms: 6_000,
+            live_max_segment_ms: 10_000,
         }
+    }
+}
+
+impl VadConfig {
+    /// The same for a live visit.
+    pub fn live(&self) -> Self {
+        let (long_ms, max_segment_ms) = (self.live_long_ms, self.live_max_segment_ms);
+        Self { long_ms, max_segment_ms, ..self.clone() }
     }
 }
 
@@ -78,14 +92,18 @@ impl Vad {
         if !(c.release > 0.0 && c.release <= c.threshold && c.threshold < 1.0) {
             return Err(wrong("0 < release <= threshold < 1 must hold"));
         }
-        if c.max_segment_ms < 1_000 || c.max_segment_ms > 28_000 {
-            return Err(wrong("max_segment_ms must be from 1000 to 28000"));
+        if [c.max_segment_ms, c.live_max_segment_ms].iter().any(|ms| !(1_000..=28_000).contains(ms)) {
+            return Err(wrong("max_segment_ms and live_max_segment_ms must be from 1000 to 28000"));
         }
         if c.min_silence_ms < 64 || c.pad_ms > c.min_silence_ms {
             return Err(wrong("min_silence_ms must be at least 64 and at least pad_ms"));
         }
-        if !(64..=c.min_silence_ms).contains(&c.long_silence_ms) || c.short_ms >= c.long_ms {
-            return Err(wrong("64 <= long_silence_ms <= min_silence_ms and short_ms < long_ms must hold"));
+        if !(64..=c.min_silence_ms).contains(&c.long_silence_ms)
+            || c.short_ms >= c.long_ms.min(c.live_long_ms)
+        {
+            let rule =
+                "64 <= long_silence_ms <= min_silence_ms and short_ms < long_ms, live_long_ms must hold";
+            return Err(wrong(rule));
         }
         Ok(Self {
             config: config.clone(),
@@ -261,17 +279,17 @@ impl Decider {
         Some(Speech { start: open.start, end })
     }
 
-    /// Cuts the open stretch at the quietest window of its second half and goes on from there.
+    /// Cuts the open stretch at the quietest window of its last third and goes on from there.
     fn split(&mut self) -> Speech {
         const WINDOW: u64 = VOICE_WINDOW as u64;
         let open = self.open.take();
         let Some(open) = open else { return Speech { start: self.position, end: self.position } };
-        let half = open.probabilities.len() / 2;
+        let last_third = open.probabilities.len() * 2 / 3;
         let (quietest, _) = open
             .probabilities
             .iter()
             .enumerate()
-            .skip(half)
+            .skip(last_third)
             .min_by(|a, b| a.1.total_cmp(b.1))
             .unwrap_or((open.probabilities.len() - 1, &0.0));
         let border = Samples(open.first_window.0 + quietest as u64 * WINDOW + WINDOW / 2);

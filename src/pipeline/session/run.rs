@@ -86,8 +86,12 @@ pub(super) fn spawn(
     sounds: mpsc::Receiver<Sound>,
 ) -> Result<mpsc::Receiver<SessionEvent>> {
     let (events, reported) = mpsc::channel(CHANNEL);
+    let vad = match setup.pass {
+        Pass::Live => pipeline.stages.vad.live(),
+        Pass::Batch => pipeline.stages.vad.clone(),
+    };
     let run = Run {
-        vad: Vad::new(&pipeline.stages.vad, engines.voice.clone())?,
+        vad: Vad::new(&vad, engines.voice.clone())?,
         recognize: Recognize::new(&pipeline.stages.recognize, engines.recognizer.clone())?,
         analysis: Analysis::new(pipeline, engines, setup.visit_at.clone())?,
         cuts: setup.cuts.iter().copied().collect(),

@@ -164,8 +164,9 @@ impl Recognize {
             prompt: prompt.clone(),
             beam: settings.beam,
             window: settings.window,
-            // One sentence needs no times inside; several do, or they would come as one segment.
-            timestamps: seconds > self.config.sentence_ms as f32 / 1000.0,
+            // One sentence needs no times inside; several do, or they would come as one segment. A stretch
+            // that is taken alone is final as a whole, so that its start does not wait for its end twice.
+            timestamps: settings.pack_ms > 0 && seconds > self.config.sentence_ms as f32 / 1000.0,
         };
         let lane = match pass {
             Pass::Live => Lane::Live,
