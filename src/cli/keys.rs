@@ -56,7 +56,7 @@ enum Command {
     },
 }
 
-fn tenant(name: &str) -> Result<TenantId, String> {
+pub(super) fn tenant(name: &str) -> Result<TenantId, String> {
     TenantId::parse(name).ok_or_else(|| "a tenant is 1 to 64 of a-z 0-9 - _, for example acme".to_owned())
 }
 

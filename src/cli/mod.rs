@@ -5,6 +5,7 @@
 
 mod analyze;
 mod eval;
+mod export;
 mod keys;
 mod migrate;
 mod models;
@@ -52,6 +53,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     Serve(serve::ServeArgs),
     Keys(keys::KeysArgs),
+    Export(export::ExportArgs),
     Migrate(migrate::MigrateArgs),
 }
 
@@ -81,6 +83,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => replay::run(&args).await?,
         Command::Serve(args) => serve::run(&args).await?,
         Command::Keys(args) => keys::run(&args).await?,
+        Command::Export(args) => export::run(&args).await?,
         Command::Migrate(args) => migrate::run(&args).await?,
     }
     Ok(())

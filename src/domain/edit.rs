@@ -16,11 +16,11 @@ pub const NEXT_ACTION_CHARS: usize = 200;
 /// What was shown and what the salesperson made of it: an example for later training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Label {
-    /// The field's name.
+    /// The field's name; of a dismissed moment `moments.` and its id.
     pub field: String,
-    /// As it was prefilled.
+    /// As it was prefilled; of a moment its kind.
     pub predicted: Value,
-    /// As it was corrected.
+    /// As it was corrected; of a moment null.
     pub chosen: Value,
 }
 
@@ -40,6 +40,9 @@ pub enum EditError {
         /// What it takes.
         expected: &'static str,
     },
+    /// A dismissed moment that the visit does not have.
+    #[error("dismissed: the visit has no moment {0}; see the chips and the evidence of its card")]
+    UnknownMoment(String),
 }
 
 /// Changes `card` as asked, all edits or none, and tells what was corrected.

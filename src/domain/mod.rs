@@ -7,6 +7,7 @@
 pub mod access;
 pub mod audio;
 pub mod card;
+pub mod confirmation;
 pub mod consent;
 pub mod edit;
 pub mod event;

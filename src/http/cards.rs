@@ -8,7 +8,8 @@ use super::extract::{Body, Caller, Id};
 use super::problem::Answer;
 use super::schema::{self, Absent, BadBody, Refusals};
 use crate::domain::card::Card;
-use crate::domain::ids::VisitId;
+use crate::domain::confirmation::Confirmation;
+use crate::domain::ids::{MomentId, VisitId};
 use crate::domain::result::VisitResult;
 
 /// The whole result: transcript, moments, summary. 404 `result_not_ready` before it exists.
@@ -41,7 +42,7 @@ pub async fn card(
     Ok(Json(app.store.card(&caller.tenant, &id).await?))
 }
 
-/// Confirms the card as it was seen. Card, audit entry and outgoing events are one transaction; the same
+/// Confirms the card as it was seen. Card, labels, audit entry and outgoing events are one transaction; the same
 /// confirmation again gets the same answer. 409 `stale_version` if the card changed since it was read.
 #[utoipa::path(
     post, path = "/v1/visits/{id}/card/confirm", tag = "cards", request_body = schema::ConfirmBody,
@@ -56,6 +57,10 @@ pub async fn confirm(
     Id(id): Id<VisitId>,
     Body(seen): Body<schema::ConfirmBody>,
 ) -> Answer<Json<Card>> {
-    let confirmed = app.store.confirm(&caller.tenant, &id, &caller, seen.version, seen.edits).await?;
-    Ok(Json(confirmed.card))
+    let said = Confirmation {
+        version: seen.version,
+        edits: seen.edits,
+        dismissed: seen.dismissed.into_iter().map(MomentId).collect(),
+    };
+    Ok(Json(app.confirm(&caller, &id, &said).await?.card))
 }

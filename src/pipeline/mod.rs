@@ -16,7 +16,10 @@ use std::sync::Arc;
 pub use analysis::{Analysis, Heard, News};
 pub use catalog::Catalog;
 
+use crate::domain::moment::Moment;
 use crate::domain::result::PipelineRef;
+use crate::domain::summary::Summary;
+use crate::domain::transcript::Segment;
 use crate::error::{Code, Error, Result};
 use crate::stage::classify::ClassifyConfig;
 use crate::stage::decode::DecodeConfig;
@@ -96,6 +99,11 @@ impl Pipeline {
             text: Arc::new(text_stages),
             stages,
         })
+    }
+
+    /// Where a visit leaves the deal, by these of its moments; both lists in time order, `coverage` 0..=1.
+    pub fn summarize(&self, moments: &[Moment], segments: &[Segment], coverage: f64) -> Summary {
+        self.text.summarize.run(moments, segments, coverage)
     }
 }
 

@@ -3,7 +3,9 @@
 //! [`App`] is what a running service is made of; `http` asks it, `cli` starts it. Plain reads go to
 //! [`App::store`] directly; whatever has a rule of its own is a method or a part here. Nothing here knows HTTP.
 
+mod confirm;
 pub mod delivery;
+pub mod labels;
 pub mod live;
 pub mod tickets;
 
@@ -44,6 +46,8 @@ pub struct Hearing {
     pub start: StartSession,
     /// The pipeline that runs.
     pub pipeline: PipelineRef,
+    /// The same as declared.
+    pub declared: Arc<Pipeline>,
     /// The models it runs on, by manifest name.
     pub models: BTreeMap<String, ModelRef>,
     /// The longest sound of a visit that the pipeline takes.
@@ -55,8 +59,9 @@ impl Hearing {
     pub fn of(pipeline: Arc<Pipeline>, engines: Engines) -> Self {
         let (reference, models) = (pipeline.reference.clone(), engines.models.clone());
         let max_minutes = pipeline.stages.decode.max_minutes;
+        let declared = pipeline.clone();
         let start: StartSession = Arc::new(move |setup| session::start(&pipeline, &engines, setup));
-        Self { start, pipeline: reference, models, max_minutes }
+        Self { start, pipeline: reference, declared, models, max_minutes }
     }
 
     /// The configured pipeline on the models it names: loaded, checked against their manifests, warmed up.

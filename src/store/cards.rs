@@ -1,8 +1,6 @@
 //! Cards and their confirmation: the one moment when a record becomes binding.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::any::AnyRow;
 
 use super::Store;
@@ -11,8 +9,9 @@ use super::rows::{away, col, json as json_col, to_json};
 use super::visits::{Change, wrong_state};
 use crate::domain::access::{Principal, TenantId};
 use crate::domain::card::{Card, CardState};
+use crate::domain::confirmation::{Confirmation, Redrawn};
 use crate::domain::consent::Purpose;
-use crate::domain::edit::{self, Label};
+use crate::domain::edit::Label;
 use crate::domain::event::{EventKind, NewEvent};
 use crate::domain::ids::VisitId;
 use crate::domain::visit::{Visit, VisitState};
@@ -36,8 +35,9 @@ impl Store {
         json_col(&self.row_of_visit(sql, tenant, visit).await?.ok_or_else(not_ready)?, "body")
     }
 
-    /// Confirms the card as seen at `version`, with `edits` applied. Card, visit, labels, audit entry and event
-    /// are written in one transaction; the same request again gets the same answer and has no second effect.
+    /// Confirms the card as it was seen, with edits applied; `redrawn` is what it shows without the dismissed
+    /// moments, if there are any. Card, visit, labels, audit entry and event are written in one transaction; the
+    /// same request again gets the same answer and has no second effect.
     ///
     /// `StaleVersion` for another version, `InvalidRequest` for an edit that cannot be, `WrongState` if it was
     /// confirmed with other edits or the visit is elsewhere, `ConsentWithdrawn` once consent was taken back.
@@ -46,8 +46,8 @@ impl Store {
         tenant: &TenantId,
         visit: &VisitId,
         by: &Principal,
-        version: i64,
-        edits: BTreeMap<String, Value>,
+        said: &Confirmation,
+        redrawn: Option<Redrawn>,
     ) -> Result<Confirmed> {
         let mut write = self.write().await?;
         let before = write.lock_visit(tenant, visit).await?;
@@ -56,20 +56,21 @@ impl Store {
         }
         let (mut card, earlier) = write.card(tenant, visit).await?;
         if let Some(earlier) = earlier {
-            return earlier.answer(card, before, version, &edits);
+            return earlier.answer(card, before, said);
         }
-        if version != card.version {
+        if said.version != card.version {
             return Err(stale());
         }
         if before.state != VisitState::CardReady {
             return Err(wrong_state(before.state));
         }
-        let labels = edit::apply(&mut card, &edits)
+        let labels = said
+            .apply(&mut card, redrawn)
             .map_err(|refusal| Error::new(Code::InvalidRequest, refusal.to_string()))?;
         card.version += 1;
         card.state = CardState::Confirmed;
 
-        write.keep_confirmation(tenant, &card, by, version, &edits).await?;
+        write.keep_confirmation(tenant, &card, by, said).await?;
         write.keep_labels(tenant, visit, &labels).await?;
         let after = write.set_state(tenant, visit, VisitState::Confirmed, Change::default()).await?;
         let edited: Vec<&str> = labels.iter().map(|label| label.field.as_str()).collect();
@@ -83,24 +84,15 @@ impl Store {
 }
 
 /// The request that confirmed a card.
-struct Earlier {
-    seen_version: i64,
-    edits: BTreeMap<String, Value>,
-}
+struct Earlier(Confirmation);
 
 impl Earlier {
     /// What a request gets that comes after it.
-    fn answer(
-        self,
-        card: Card,
-        visit: Visit,
-        version: i64,
-        edits: &BTreeMap<String, Value>,
-    ) -> Result<Confirmed> {
-        if version != self.seen_version {
+    fn answer(self, card: Card, visit: Visit, said: &Confirmation) -> Result<Confirmed> {
+        if said.version != self.0.version {
             return Err(stale());
         }
-        if *edits != self.edits {
+        if *said != self.0 {
             return Err(Error::new(Code::WrongState, "the card was confirmed already, with other edits"));
         }
         Ok(Confirmed { card, visit, already: true })
@@ -124,18 +116,18 @@ impl Write {
         tenant: &TenantId,
         card: &Card,
         by: &Principal,
-        seen_version: i64,
-        edits: &BTreeMap<String, Value>,
+        said: &Confirmation,
     ) -> Result<()> {
         sqlx::query(
-            "UPDATE cards SET body = $3, seen_version = $4, edits = $5, confirmed_by = $6, confirmed_ms = $7 \
-             WHERE tenant = $1 AND visit_id = $2",
+            "UPDATE cards SET body = $3, seen_version = $4, edits = $5, dismissed = $6, confirmed_by = $7, \
+             confirmed_ms = $8 WHERE tenant = $1 AND visit_id = $2",
         )
         .bind(tenant.as_str())
         .bind(card.visit_id.as_str())
         .bind(to_json(card)?)
-        .bind(seen_version)
-        .bind(to_json(edits)?)
+        .bind(said.version)
+        .bind(to_json(&said.edits)?)
+        .bind(to_json(&said.dismissed)?)
         .bind(by.key_id.as_str())
         .bind(self.now_ms())
         .execute(&mut *self.tx)
@@ -186,7 +178,11 @@ impl Write {
 
 fn earlier(row: &AnyRow) -> Result<Option<Earlier>> {
     let seen_version: Option<i64> = col(row, "seen_version")?;
-    seen_version.map(|seen_version| Ok(Earlier { seen_version, edits: json_col(row, "edits")? })).transpose()
+    let said = |version| {
+        let (edits, dismissed) = (json_col(row, "edits")?, json_col(row, "dismissed")?);
+        Ok(Earlier(Confirmation { version, edits, dismissed }))
+    };
+    seen_version.map(said).transpose()
 }
 
 fn stale() -> Error {

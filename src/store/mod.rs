@@ -18,6 +18,7 @@ mod endpoints;
 mod events;
 mod idempotency;
 mod keys;
+mod labels;
 mod rows;
 mod streams;
 #[cfg(test)]
@@ -34,5 +35,6 @@ pub use deliveries::{Delivery, DeliveryFilter, DeliveryState, Due, Outcome};
 pub use endpoints::Endpoint;
 pub use idempotency::Idempotency;
 pub use keys::Key;
+pub use labels::Labelled;
 pub use streams::StreamRow;
 pub use visits::{Change, NewVisit, VisitFilter};

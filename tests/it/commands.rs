@@ -108,8 +108,18 @@ fn shipped_pipelines_hold_their_cases() {
 fn help_teaches() {
     let out = run(&["--help"]);
     let help = String::from_utf8_lossy(&out.stdout);
-    for word in ["serve", "transcribe", "analyze", "replay", "eval", "models", "pipeline", "keys", "migrate"]
-    {
+    for word in [
+        "serve",
+        "transcribe",
+        "analyze",
+        "replay",
+        "eval",
+        "models",
+        "pipeline",
+        "keys",
+        "export",
+        "migrate",
+    ] {
         assert!(help.contains(word), "--help does not name {word}");
     }
 }

@@ -8,6 +8,7 @@ mod browser;
 mod commands;
 mod consent;
 mod import_rule;
+mod labels;
 mod live;
 mod openapi;
 mod problems;

@@ -16,6 +16,7 @@ const STALE = '卡片刚刚有更新，已为您重新载入。请核对后再�
 let id = null;
 let card = null;
 let result = null;  // segments and moments, the evidence behind the chips
+let dismissed = new Set(); // moments that the salesperson says were none
 let poll = null;
 let patience = null;
 
@@ -42,11 +43,11 @@ function wait(text, busy = true) {
   $('card-wait-text').textContent = text ?? '';
 }
 
-/** Fetches the card; keeps asking while there is none yet. `edits` survive a reload of the card. */
-async function load(visitId, { edits = {}, message, tries = 0 } = {}) {
+/** Fetches the card; keeps asking while there is none yet. `edits` and `gone` survive a reload of the card. */
+async function load(visitId, { edits = {}, gone = [], message, tries = 0 } = {}) {
   const again = (ms) => {
     clearTimeout(poll);
-    poll = setTimeout(() => load(visitId, { edits, message, tries: tries + 1 }), ms);
+    poll = setTimeout(() => load(visitId, { edits, gone, message, tries: tries + 1 }), ms);
   };
   try {
     const fresh = await api.card(visitId);
@@ -66,6 +67,7 @@ async function load(visitId, { edits = {}, message, tries = 0 } = {}) {
   }
   wait(null);
   const job = waiting('confirm', visitId);
+  dismissed = new Set(card.state === 'pending' ? [...(job?.body.dismissed ?? []), ...gone] : []);
   draw({ ...job?.body.edits, ...edits });
   say($('card-message'), message);
   if (card.state === 'confirmed' || card.state === 'archived') settle('confirmed');
@@ -75,10 +77,7 @@ async function load(visitId, { edits = {}, message, tries = 0 } = {}) {
 
 function draw(edits) {
   $('headline').textContent = card.headline ?? '';
-  const chips = (card.chips ?? []).map((chip) => el('button', {
-    class: 'chip', type: 'button', data: { kind: chip.kind, testid: 'chip' }, onclick: () => prove([chip.moment_id], chip.label),
-  }, chip.label?.includes(KINDS[chip.kind]) ? null : el('b', {}, `${KINDS[chip.kind] ?? ''} `), chip.label ?? ''));
-  $('chips').replaceChildren(...chips);
+  drawChips();
   for (const name of FIELDS) {
     const field = card.fields?.[name] ?? {};
     const input = $(`field-${name}`);
@@ -89,6 +88,26 @@ function draw(edits) {
     input.value = edits[name] ?? field.value ?? '';
   }
   $('card').hidden = false;
+}
+
+/** A tap shows the words behind a chip and lets the salesperson strike it out, or take that back. */
+function drawChips() {
+  const chips = (card.chips ?? []).map((chip) => el('button', {
+    class: 'chip', type: 'button', data: { kind: chip.kind, testid: 'chip', dismissed: dismissed.has(chip.moment_id) },
+    'aria-label': dismissed.has(chip.moment_id) ? `已划掉：${chip.label ?? ''}` : null, onclick: () => look(chip),
+  }, chip.label?.includes(KINDS[chip.kind]) ? null : el('b', {}, `${KINDS[chip.kind] ?? ''} `), chip.label ?? ''));
+  $('chips').replaceChildren(...chips);
+}
+
+async function look(chip) {
+  const seen = card;
+  const open = $('card').dataset.state === 'open';
+  const struck = dismissed.has(chip.moment_id);
+  const strike = await prove([chip.moment_id], chip.label, open && (struck ? '恢复' : '不是这样，划掉'));
+  if (!strike || card !== seen || $('card').dataset.state !== 'open') return;
+  if (struck) dismissed.delete(chip.moment_id);
+  else dismissed.add(chip.moment_id);
+  drawChips();
 }
 
 /** What stands around a field: unsure, missing, the weekday, the way to the evidence. */
@@ -111,12 +130,14 @@ function mark(name) {
   }, '看依据'));
 }
 
-/** Shows the words and the time behind a chip or a field. */
-function prove(ids, title) {
+/** Shows the words and the time behind a chip or a field. With `yes` it asks, see `ask`. */
+function prove(ids, title, yes) {
   const segments = new Map((result?.segments ?? []).map((segment) => [segment.id, segment]));
   const moments = ids.map((one) => result?.moments?.find((moment) => moment.id === one)).filter(Boolean);
-  ask({
+  return ask({
     title: title ?? '依据',
+    yes: yes || undefined,
+    no: '关闭',
     body: moments.length ? moments.map((moment) => el('div', { class: 'proof', data: { kind: moment.kind, testid: 'proof' } },
       el('header', {}, el('b', {}, KINDS[moment.kind] ?? ''), el('time', {}, `${clock(moment.start_ms)} – ${clock(moment.end_ms)}`)),
       el('blockquote', {}, evidence(moment, segments)),
@@ -159,13 +180,16 @@ export function bindCard() {
     const changed = edits();
     settle('sending');
     patience = setTimeout(() => settle('saved'), PATIENCE_MS);
-    post({ kind: 'confirm', visit: id, body: { version: card.version, ...(Object.keys(changed).length && { edits: changed }) } });
+    post({
+      kind: 'confirm', visit: id,
+      body: { version: card.version, ...(Object.keys(changed).length && { edits: changed }), ...(dismissed.size && { dismissed: [...dismissed] }) },
+    });
     if (!navigator.onLine) settle('saved');
   });
   onsettled((job, outcome, message, code) => {
     if (job.visit !== id || job.kind !== 'confirm') return;
     if (outcome === 'sent') return settle('confirmed');
-    if (outcome === 'stale') return load(id, { edits: job.body.edits, message: code === 'wrong_state' ? message : STALE });
+    if (outcome === 'stale') return load(id, { edits: job.body.edits, gone: job.body.dismissed, message: code === 'wrong_state' ? message : STALE });
     settle('open');
     say($('card-message'), message);
   });

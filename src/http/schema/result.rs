@@ -282,4 +282,9 @@ pub struct ConfirmBody {
     #[serde(default)]
     #[schema(example = json!({"next_date": "2026-12-01"}))]
     pub edits: BTreeMap<String, Value>,
+    /// Moments that were none: their chips go, and what rests on them alone is summed up anew. 422 for an id that
+    /// the visit does not have.
+    #[serde(default)]
+    #[schema(example = json!(["mom_0002"]))]
+    pub dismissed: Vec<String>,
 }

@@ -1,11 +1,11 @@
 //! A caller may go away at any moment: a closed connection drops the request's future wherever it stands.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
 use crate::domain::card::CardState;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::consent::Purpose;
 use crate::store::testing::{Desk, principal, tenant};
 
@@ -13,12 +13,13 @@ use crate::store::testing::{Desk, principal, tenant};
 async fn a_confirm_that_is_cut_off_happened_whole_or_not_at_all() {
     let (desk, acme) = (Desk::new().await, tenant("acme"));
     let (store, by) = (&desk.store, principal(&acme));
+    let said = Confirmation { version: 1, ..Confirmation::default() };
     let mut done = 0;
     for polls in 0..60 {
         let id = desk.ready(&acme, &[Purpose::Recording]).await.id;
         let rows = store.verify_audit().await.unwrap();
         {
-            let mut confirm = pin!(store.confirm(&acme, &id, &by, 1, BTreeMap::new()));
+            let mut confirm = pin!(store.confirm(&acme, &id, &by, &said, None));
             let mut left = polls;
             // Polled `polls` times, then dropped where it stands.
             poll_fn(|context| {

@@ -1,6 +1,5 @@
-use std::collections::BTreeMap;
-
 use crate::domain::audio::{AudioFormat, Encoding};
+use crate::domain::confirmation::Confirmation;
 use crate::domain::consent::Purpose;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{DeliveryId, EndpointId, VisitId};
@@ -57,7 +56,7 @@ async fn refusals(desk: &Desk, visit: &VisitId, endpoint: &EndpointId, delivery:
         store.put_result(&rival, visit, &result(), &card(visit)).await.unwrap_err(),
         store.result(&rival, visit).await.unwrap_err(),
         store.card(&rival, visit).await.unwrap_err(),
-        store.confirm(&rival, visit, &principal(&rival), 1, BTreeMap::new()).await.unwrap_err(),
+        store.confirm(&rival, visit, &principal(&rival), &Confirmation::default(), None).await.unwrap_err(),
         store.visit_events(&rival, visit, 0).await.unwrap_err(),
         store.endpoint(&rival, endpoint).await.unwrap_err(),
         store.disable_endpoint(&rival, endpoint, "test").await.unwrap_err(),
