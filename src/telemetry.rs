@@ -24,6 +24,15 @@ pub const DELIVERIES: &str = "visitscribe_deliveries_total";
 /// Jobs waiting for a model; label `pool`.
 pub const POOL_WAITING: &str = "visitscribe_pool_waiting";
 
+/// Utterances that a shadow classifier was asked about; labels `candidate` and `outcome`: judged, dropped (too many
+/// were waiting) or failed.
+pub const SHADOW_UTTERANCES: &str = "visitscribe_shadow_utterances_total";
+/// Labels of the active classifier and its shadow; labels `candidate`, `kind` and `outcome`: agreed, only_active or
+/// only_candidate. What neither found is not counted.
+pub const SHADOW_LABELS: &str = "visitscribe_shadow_labels_total";
+/// Time until a shadow has judged an utterance, its queue included, seconds; label `candidate`.
+pub const SHADOW_SECONDS: &str = "visitscribe_shadow_seconds";
+
 /// Symphonia tells of every broken byte of hostile input as an error; our own errors say it once.
 const SILENT: &str = "symphonia=off";
 

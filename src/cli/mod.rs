@@ -12,6 +12,7 @@ mod models;
 mod pipeline;
 pub mod replay;
 mod serve;
+mod switch;
 mod transcribe;
 
 use std::process::ExitCode;
@@ -76,10 +77,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Analyze(args) => analyze::run(args, &quiet()?).await?,
         Command::Eval(args) => eval::run(args, &quiet()?).await?,
         Command::Pipeline(args) => pipeline::run(args, &quiet()?).await?,
-        Command::Models(args) => {
-            let config = quiet()?;
-            models::run(args, &config.models_dir()?, &config.models.index).await?;
-        }
+        Command::Models(args) => models::run(args, &quiet()?).await?,
         Command::Replay(args) => replay::run(&args).await?,
         Command::Serve(args) => serve::run(&args).await?,
         Command::Keys(args) => keys::run(&args).await?,

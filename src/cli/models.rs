@@ -1,4 +1,5 @@
-//! `visitscribe models fetch | list | verify`: the weights and the runtime library on this machine.
+//! `visitscribe models fetch | list | verify`: the weights and the runtime library on this machine. The commands
+//! that exchange the classifier are in `switch`.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -7,12 +8,15 @@ use std::sync::Mutex;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::switch::{self, SwitchArgs};
+use crate::config::Config;
 use crate::engine::fetch::{Fetcher, Index, Progress};
 use crate::engine::installed::{self, Status};
 use crate::engine::manifest::{Manifest, Manifests};
 use crate::error::{Code, Error, Result};
+use crate::service::classifier::Wish;
 
-/// Fetch, list or verify the weights and the runtime library on this machine
+/// Fetch, list or verify the models on this machine, or exchange the classifier of the running service
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
     #[command(subcommand)]
@@ -36,11 +40,31 @@ enum Command {
     List,
     /// Read every byte of every model again and compare it with its manifest
     Verify,
+    /// Have another classifier judge, in the service that runs and after a restart
+    ///
+    /// It is loaded and checked first. Visits in flight keep the one they began with.
+    Switch {
+        /// Its manifest's name
+        name: String,
+        #[command(flatten)]
+        args: SwitchArgs,
+    },
+    /// Go back to the classifier that judged before the last switch
+    Rollback(SwitchArgs),
+    /// Have a candidate judge beside the active classifier, without any effect; /metrics counts how they differ
+    Shadow {
+        /// Its manifest's name, or `off`
+        name: String,
+        #[command(flatten)]
+        args: SwitchArgs,
+    },
 }
 
-/// Runs the command. `index` is the configured package index, empty for pip's own.
-pub async fn run(args: ModelsArgs, models_dir: &Path, index: &str) -> Result<()> {
-    let manifests = Manifests::read(models_dir)?;
+/// Runs the command.
+pub async fn run(args: ModelsArgs, config: &Config) -> Result<()> {
+    let (models_dir, index) = (config.models_dir()?, config.models.index.as_str());
+    let manifests = Manifests::read(&models_dir)?;
+    let models_dir = models_dir.as_path();
     match args.command {
         Command::Fetch { names, index: flag, upstream } => {
             let index = flag.as_deref().unwrap_or(index);
@@ -54,6 +78,11 @@ pub async fn run(args: ModelsArgs, models_dir: &Path, index: &str) -> Result<()>
                 format!("not as they should be: {bad}; run `visitscribe models fetch {bad}`"),
             )),
         },
+        Command::Switch { name, args } => switch::run(&args, Wish::Switch(name)).await,
+        Command::Rollback(args) => switch::run(&args, Wish::Rollback).await,
+        Command::Shadow { name, args } => {
+            switch::run(&args, Wish::Shadow(Some(name).filter(|name| name != "off"))).await
+        }
     }
 }
 

@@ -78,11 +78,12 @@ pub fn load(models_dir: &Path, config: &EngineConfig) -> Result<Engines> {
         voice: voice_pool(environment, vad, &graph, config.queue)?,
         moments: moments_pool(environment, moments, models_dir, config.queue)?,
         thresholds: onnx::thresholds(moments)?,
+        shadow: None,
         models: models.iter().map(|m| (m.name.clone(), m.model_ref())).collect(),
     })
 }
 
-fn of_kind<'a>(manifests: &'a Manifests, name: &str, kind: Kind) -> Result<&'a Manifest> {
+pub(super) fn of_kind<'a>(manifests: &'a Manifests, name: &str, kind: Kind) -> Result<&'a Manifest> {
     let manifest = manifests.get(name)?;
     if manifest.kind == kind {
         return Ok(manifest);

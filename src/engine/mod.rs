@@ -4,6 +4,7 @@
 //! chosen by manifest, so a CTC recogniser on ONNX Runtime fits beside Whisper. Nothing here knows what a
 //! visit is.
 
+pub mod candidate;
 pub mod fake;
 pub mod fetch;
 pub mod ggml;
@@ -198,6 +199,8 @@ pub struct Engines {
     pub moments: Pool<dyn MomentClassifier>,
     /// Decision thresholds of the classifier, in the order of `MomentKind::ALL`.
     pub thresholds: [f32; 5],
+    /// A classifier that judges beside it without any effect.
+    pub shadow: Option<candidate::Shadow>,
     /// What is loaded, by manifest name: goes into every result.
     pub models: std::collections::BTreeMap<String, crate::domain::result::ModelRef>,
 }

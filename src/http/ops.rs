@@ -41,6 +41,9 @@ fn describe() {
     metrics::describe_counter!(telemetry::MOMENTS, "Moments found");
     metrics::describe_counter!(telemetry::VISITS, "Visits that reached a state");
     metrics::describe_counter!(telemetry::DELIVERIES, "Webhook attempts");
+    metrics::describe_counter!(telemetry::SHADOW_UTTERANCES, "Utterances for a shadow classifier");
+    metrics::describe_counter!(telemetry::SHADOW_LABELS, "Labels of the active classifier and its shadow");
+    metrics::describe_histogram!(telemetry::SHADOW_SECONDS, "Time until a shadow has judged an utterance");
     metrics::describe_gauge!(telemetry::POOL_WAITING, "Jobs waiting for a model");
     metrics::describe_counter!(observe::REQUESTS, "HTTP requests answered");
     metrics::describe_histogram!(observe::REQUEST_SECONDS, "Time to the head of an HTTP answer");
@@ -78,20 +81,21 @@ pub async fn metrics_page() -> Answer<impl IntoResponse> {
 #[utoipa::path(get, path = "/info", tag = "operation",
     responses((status = 200, description = "What runs here", body = Object)))]
 pub async fn info(State(app): State<AppState>) -> Json<Value> {
-    let limits = &app.config.limits;
+    let (limits, listening) = (&app.config.limits, app.hearing.now());
     Json(json!({
         "name": "visitscribe",
         "version": env!("CARGO_PKG_VERSION"),
         "timezone": app.config.server.timezone,
-        "pipeline": app.hearing.pipeline,
-        "models": app.hearing.models,
+        "pipeline": app.hearing.pipeline(),
+        "models": listening.models,
+        "classifier": {"active": listening.classifier, "shadow": listening.shadow_name()},
         "limits": {
             "live_visits": limits.live_visits,
             "max_message_bytes": limits.message_bytes,
             "max_bytes_per_s": limits.live_bytes_per_second,
             "max_body_bytes": limits.body_bytes,
             "max_stream_bytes": limits.stream_bytes,
-            "max_audio_minutes": app.hearing.max_minutes,
+            "max_audio_minutes": app.hearing.max_minutes(),
             "idle_ms": limits.idle_seconds * 1000,
         },
     }))

@@ -3,13 +3,14 @@
 //! [`App`] is what a running service is made of; `http` asks it, `cli` starts it. Plain reads go to
 //! [`App::store`] directly; whatever has a rule of its own is a method or a part here. Nothing here knows HTTP.
 
+pub mod classifier;
 mod confirm;
 pub mod delivery;
+pub mod hearing;
 pub mod labels;
 pub mod live;
 pub mod tickets;
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,68 +24,19 @@ use crate::config::Config;
 use crate::domain::access::TenantId;
 use crate::domain::event::EventKind;
 use crate::domain::ids::VisitId;
-use crate::domain::result::{ModelRef, PipelineRef};
 use crate::domain::time::SharedClock;
 use crate::domain::visit::Visit;
-use crate::engine::{self, EngineConfig, Engines};
 use crate::error::{Code, Error, Result};
-use crate::pipeline::{Catalog, Pipeline, session};
 use crate::store::audio::AudioStore;
 use crate::store::{Endpoint, Store};
 use crate::webhook;
 use delivery::Dispatcher;
-use live::{Ground, Hub, StartSession};
+pub use hearing::Hearing;
+use live::{Ground, Hub};
 use tickets::Tickets;
 
 /// How often flights that nobody needs are let go of.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-
-/// What listens to visits: the configured pipeline on loaded models.
-#[derive(Clone)]
-pub struct Hearing {
-    /// Starts a session.
-    pub start: StartSession,
-    /// The pipeline that runs.
-    pub pipeline: PipelineRef,
-    /// The same as declared.
-    pub declared: Arc<Pipeline>,
-    /// The models it runs on, by manifest name.
-    pub models: BTreeMap<String, ModelRef>,
-    /// The longest sound of a visit that the pipeline takes.
-    pub max_minutes: u32,
-}
-
-impl Hearing {
-    /// A pipeline on given engines.
-    pub fn of(pipeline: Arc<Pipeline>, engines: Engines) -> Self {
-        let (reference, models) = (pipeline.reference.clone(), engines.models.clone());
-        let max_minutes = pipeline.stages.decode.max_minutes;
-        let declared = pipeline.clone();
-        let start: StartSession = Arc::new(move |setup| session::start(&pipeline, &engines, setup));
-        Self { start, pipeline: reference, declared, models, max_minutes }
-    }
-
-    /// The configured pipeline on the models it names: loaded, checked against their manifests, warmed up.
-    ///
-    /// One thread a worker and never more workers than cores: ggml's threads spin while they wait for each
-    /// other, so that workers of several threads starve each other under load.
-    pub async fn load(config: &Config) -> Result<Self> {
-        let catalog = Catalog::load(config.pipeline_dir())?;
-        let pipeline = catalog.get(&config.pipeline.name)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let engine_config = EngineConfig {
-            workers: if config.engine.workers == 0 { cores } else { config.engine.workers.min(cores) },
-            threads: 1,
-            recognizer: pipeline.models.recognizer.clone(),
-            vad: pipeline.models.vad.clone(),
-            moments: pipeline.models.moments.clone(),
-            ..EngineConfig::default()
-        };
-        let models_dir = config.models_dir()?;
-        let loading = tokio::task::spawn_blocking(move || engine::load(&models_dir, &engine_config));
-        Ok(Self::of(pipeline, loading.await.map_err(Error::internal)??))
-    }
-}
 
 /// A running service.
 pub struct App {
@@ -99,7 +51,7 @@ pub struct App {
     /// One-time tickets for live streams.
     pub tickets: Tickets,
     /// What listens.
-    pub hearing: Hearing,
+    pub hearing: Arc<Hearing>,
     /// Cancelled when the service goes down: open streams end, no new one begins.
     pub closing: CancellationToken,
     webhooks: webhook::Client,
@@ -108,14 +60,17 @@ pub struct App {
 
 impl App {
     /// Opens database and audio folder (made if absent), brings the schema up to date, takes up what a crash
-    /// left and starts delivering.
+    /// left, takes the classifier that was chosen and starts delivering.
     pub async fn open(config: Config, clock: SharedClock, hearing: Hearing) -> Result<Arc<Self>> {
         let store = open_store(&config, clock.clone()).await?;
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let hearing = Arc::new(hearing);
+        let chosen = classifier::take_first(&store, &hearing).await?;
+        tasks.spawn(classifier::follow(store.clone(), hearing.clone(), chosen, closing.clone()));
         let ground = Ground {
             store: store.clone(),
             clock: clock.clone(),
-            start: hearing.start.clone(),
+            hearing: hearing.clone(),
             audio: AudioStore::new(config.audio_dir()),
             timezone: config.timezone()?,
             stream_bytes: config.limits.stream_bytes,

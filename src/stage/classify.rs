@@ -1,8 +1,11 @@
 //! classify: which kinds of moment an utterance is, by the model and nothing else.
 
+mod shadow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::moment::MomentKind;
+use crate::engine::candidate::Shadow;
 use crate::engine::{ClassifyRequest, Engines, Lane, MomentClassifier, MomentScores, Pool, PoolError};
 use crate::error::{Code, Error};
 
@@ -38,6 +41,7 @@ pub struct Classify {
     pool: Pool<dyn MomentClassifier>,
     context: usize,
     thresholds: [f32; 5],
+    shadow: Option<Shadow>,
 }
 
 impl Classify {
@@ -47,7 +51,8 @@ impl Classify {
         if thresholds.iter().any(|t| !(0.0..=1.0).contains(t)) {
             return Err(Error::new(Code::InvalidConfig, "classify.thresholds must lie between 0 and 1"));
         }
-        Ok(Self { pool: engines.moments.clone(), context: config.context, thresholds })
+        let (pool, shadow) = (engines.moments.clone(), engines.shadow.clone());
+        Ok(Self { pool, context: config.context, thresholds, shadow })
     }
 
     /// The kinds over their thresholds in `text`, said after `before` (oldest first) and, if that is known, before
@@ -59,8 +64,13 @@ impl Classify {
         after: Option<&str>,
     ) -> Result<Vec<Detected>, Error> {
         let Some(request) = self.request(before, text, after) else { return Ok(Vec::new()) };
+        let again = self.shadow.as_ref().map(|shadow| (shadow, request.clone()));
         let replies = self.ask(Lane::Live, vec![request]).await?;
-        Ok(replies.first().map(|scores| self.decide(scores)).unwrap_or_default())
+        let Some(scores) = replies.first() else { return Ok(Vec::new()) };
+        if let Some((shadow, request)) = again {
+            shadow::judge(shadow, request, over(scores, &self.thresholds));
+        }
+        Ok(self.decide(scores))
     }
 
     /// Nothing to ask about a text of less than two characters.
@@ -85,17 +95,26 @@ impl Classify {
         MomentKind::ALL
             .into_iter()
             .zip(scores.kinds)
-            .zip(self.thresholds)
-            .filter(|((_, score), threshold)| score >= threshold)
+            .zip(over(scores, &self.thresholds))
+            .filter(|(_, over)| *over)
             .map(|((kind, score), _)| Detected { kind, score, scores: scores.clone() })
             .collect()
     }
 }
 
+/// Which kinds reach their thresholds, in the order of `MomentKind::ALL`.
+fn over(scores: &MomentScores, thresholds: &[f32; 5]) -> [bool; 5] {
+    std::array::from_fn(|n| scores.kinds[n] >= thresholds[n])
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex, mpsc};
+    use std::time::Duration;
+
     use super::*;
-    use crate::engine::fake;
+    use crate::engine::candidate::Classifier;
+    use crate::engine::{EngineError, fake};
 
     fn kinds(found: &[Detected]) -> Vec<MomentKind> {
         found.iter().map(|d| d.kind).collect()
@@ -114,6 +133,41 @@ mod tests {
         let classify = Classify::new(&config, &fake::engines().unwrap()).unwrap();
         let before = ["一".to_owned(), "二".to_owned()];
         assert_eq!(classify.request(&before, "好的", None).unwrap().before, ["二"]);
+    }
+
+    /// Judges nothing for as long as the other end is there, and then fails.
+    struct Stuck(Arc<Mutex<mpsc::Receiver<()>>>);
+
+    impl MomentClassifier for Stuck {
+        fn classify(&mut self, _: &[ClassifyRequest]) -> Result<Vec<MomentScores>, EngineError> {
+            let gone = self.0.lock().unwrap().recv().unwrap_err();
+            Err(EngineError::Failed(gone.to_string()))
+        }
+
+        fn thresholds(&self) -> [f32; 5] {
+            [0.0; 5]
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shadow_that_is_stuck_or_fails_delays_and_changes_nothing() {
+        let (let_go, stuck) = mpsc::channel();
+        let stuck = Arc::new(Mutex::new(stuck));
+        let shadow = Shadow::of(Classifier::fake("stuck", move || Stuck(stuck.clone())).unwrap());
+        let places = shadow.places.clone();
+        let free = places.available_permits();
+        let engines = Engines { shadow: Some(shadow), ..fake::engines().unwrap() };
+        let classify = Classify::new(&ClassifyConfig::default(), &engines).unwrap();
+        let ask = async || kinds(&classify.run(&[], "合同发给我，一共三万元", None).await.unwrap());
+        for _ in 0..3 * free {
+            let found = tokio::time::timeout(Duration::from_secs(10), ask()).await.unwrap();
+            assert_eq!(found, [MomentKind::Quote, MomentKind::SigningIntent, MomentKind::NextStep]);
+        }
+        assert_eq!(places.available_permits(), 0, "the rest was dropped");
+        drop(let_go);
+        let all = u32::try_from(free).unwrap();
+        drop(tokio::time::timeout(Duration::from_secs(10), places.acquire_many(all)).await.unwrap());
+        assert_eq!(ask().await.len(), 3);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! One SQL text for both databases, through `sqlx::Any`: `$1` placeholders, `TEXT` and `BIGINT` columns only,
 //! `RETURNING`, no dialect. Times are `BIGINT` milliseconds UTC. Every row belongs to a tenant and every query
-//! names it, so another tenant's row and an absent one are the same `NotFound`.
+//! names it, so another tenant's row and an absent one are the same `NotFound`; the choice of a classifier alone is
+//! the service's own.
 //!
 //! Writes go through one transaction each (`BEGIN IMMEDIATE` on SQLite); whatever must be true together, a
 //! change, its audit entry and its events, is written in the same one.
@@ -11,6 +12,7 @@
 pub mod audio;
 mod audit;
 mod cards;
+mod classifier;
 mod connect;
 mod consents;
 mod deliveries;
@@ -29,6 +31,7 @@ mod transcripts;
 mod visits;
 
 pub use cards::Confirmed;
+pub use classifier::{Choice, Settled};
 pub use connect::Store;
 pub use consents::NewConsent;
 pub use deliveries::{Delivery, DeliveryFilter, DeliveryState, Due, Outcome};

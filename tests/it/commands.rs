@@ -105,6 +105,26 @@ fn shipped_pipelines_hold_their_cases() {
 }
 
 #[test]
+fn a_classifier_that_cannot_be_switched_to_is_told_and_not_chosen() {
+    let data = tempfile::tempdir().unwrap();
+    let models = |args: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_visitscribe"))
+            .arg("models")
+            .args(args)
+            .env("VISITSCRIBE_DATA__DIR", data.path())
+            .output()
+            .unwrap();
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (code, said) = models(&["switch", "nope"]);
+    assert!(code == Some(1) && said.contains("no model is called nope"), "{said}");
+    let (code, said) = models(&["shadow", "silero-vad"]);
+    assert!(code == Some(2) && said.contains("of another kind"), "{said}");
+    let (code, said) = models(&["rollback"]);
+    assert!(code == Some(2) && said.contains("none was switched"), "{said}");
+}
+
+#[test]
 fn help_teaches() {
     let out = run(&["--help"]);
     let help = String::from_utf8_lossy(&out.stdout);

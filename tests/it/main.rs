@@ -5,6 +5,7 @@
 
 mod access;
 mod browser;
+mod classifier;
 mod commands;
 mod consent;
 mod import_rule;

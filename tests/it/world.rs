@@ -20,9 +20,12 @@ use visitscribe::config::Config;
 use visitscribe::domain::access::{Role, TenantId};
 use visitscribe::domain::ids::KeyId;
 use visitscribe::domain::time::SystemClock;
+use visitscribe::engine::candidate::Classifier;
+use visitscribe::engine::fake::FakeSteps;
 use visitscribe::pipeline::Catalog;
+use visitscribe::service::hearing::LoadClassifier;
 use visitscribe::service::{App, Hearing};
-use visitscribe::{engine, http};
+use visitscribe::{Code, Error, engine, http};
 
 /// Nothing here takes this long; it only turns a hang into a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,11 +123,15 @@ impl Drop for World {
     }
 }
 
-/// The real pipeline on fake engines.
+/// The real pipeline on fake engines. Of other classifiers there is `steps`, which finds steps and nothing else.
 fn hearing() -> Hearing {
     let catalog = Catalog::load(None).unwrap();
     let name = Config::from_parts(None, []).unwrap().pipeline.name;
-    Hearing::of(catalog.get(&name).unwrap(), engine::fake::engines().unwrap())
+    let load: LoadClassifier = Arc::new(|name| match name {
+        "steps" => Classifier::fake(name, || FakeSteps),
+        name => Err(Error::new(Code::ModelAltered, format!("{name} is not as its manifest describes it"))),
+    });
+    Hearing::of(catalog.get(&name).unwrap(), engine::fake::engines().unwrap(), load)
 }
 
 /// An HTTP client with a key.

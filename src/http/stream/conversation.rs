@@ -96,8 +96,8 @@ async fn converse(
         next_offset,
         epoch: connection.epoch(),
         limits: (&app.config.limits).into(),
-        pipeline: &app.hearing.pipeline,
-        models: &app.hearing.models,
+        pipeline: app.hearing.pipeline(),
+        models: connection.models(),
     };
     if send(sink, ready.to_message()).await.is_err() {
         return (Ending::Gone, None);

@@ -1,5 +1,6 @@
 //! One sender's hold on a visit in flight: the live socket's or an upload request's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::flight::{Flight, taken_over};
 use super::story::Story;
 use crate::domain::audio::AudioFormat;
+use crate::domain::result::ModelRef;
 use crate::error::{Error, Result};
 use crate::store::audio::Appended;
 
@@ -30,6 +32,11 @@ impl Connection {
     /// Which connection to the visit this is, counted from 1.
     pub fn epoch(&self) -> i64 {
         self.epoch
+    }
+
+    /// The models that listen to this visit, by manifest name.
+    pub fn models(&self) -> &BTreeMap<String, ModelRef> {
+        &self.flight.listening.models
     }
 
     /// How the stream was first declared.

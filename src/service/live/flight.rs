@@ -17,6 +17,7 @@ use crate::domain::audio::AudioFormat;
 use crate::domain::visit::{Visit, VisitState};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::session::{Pass, SessionSetup};
+use crate::service::hearing::Listening;
 use crate::store::audio::{Appended, AudioLog};
 use crate::store::{Change, StreamRow};
 
@@ -43,6 +44,8 @@ pub(super) struct Flight {
     /// The newest epoch; a connection of an older one has been taken over.
     pub(super) writer: watch::Sender<i64>,
     pub(super) ground: Arc<Ground>,
+    /// What listens to it, from its first byte to its result.
+    pub(super) listening: Arc<Listening>,
     pub(super) setup: SessionSetup,
     pub(super) orders: watch::Sender<Orders>,
     /// Held while bytes are taken or the writer changes, so that no byte slips in after a take-over.
@@ -81,6 +84,7 @@ impl Flight {
             gate: tokio::sync::Mutex::default(),
             seats: Mutex::new(Seats { taken: 0, empty_since: Instant::now(), removed: false }),
             cancelled: ground.closing.child_token(),
+            listening: ground.hearing.now(),
             ground: ground.clone(),
         });
         ground.tasks.spawn(flight.clone().fly());

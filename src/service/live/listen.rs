@@ -81,7 +81,7 @@ impl Flight {
 
     async fn listen_once(&self) -> Result<Box<VisitResult>> {
         let cuts = self.ground.store.cuts(&self.key.0, &self.key.1).await?;
-        let mut session = (self.ground.start)(SessionSetup { cuts, ..self.setup.clone() })?;
+        let mut session = (self.listening.start)(SessionSetup { cuts, ..self.setup.clone() })?;
         let feeding = async {
             match self.feed(&session.input).await {
                 // All is fed, or the session is gone: `collect` will tell.

@@ -22,6 +22,7 @@ pub use connection::Connection;
 use flight::Flight;
 use story::Ending;
 
+use super::hearing::Hearing;
 use crate::domain::access::TenantId;
 use crate::domain::audio::AudioFormat;
 use crate::domain::consent::Purpose;
@@ -48,8 +49,8 @@ pub struct Ground {
     pub store: Store,
     /// The service's clock.
     pub clock: SharedClock,
-    /// Starts a session.
-    pub start: StartSession,
+    /// What listens.
+    pub hearing: Arc<Hearing>,
     /// Stored audio.
     pub audio: AudioStore,
     /// What relative dates are resolved in.
