@@ -55,6 +55,12 @@ fn wrong_usage_exits_with_2() {
     refused(&["transcribe", clip, "--visit-at", "yesterday"], 2, "RFC 3339");
     refused(&["analyze", clip], 2, "utterances");
     refused(&["eval", "/nowhere"], 2, "nowhere");
+    let set = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/visit");
+    refused(&["eval", set, "--require", "wer<=0.1"], 2, "there are: cer, moments.core");
+    refused(&["eval", set, "--require", "trial:cer<=0.1"], 2, "there are: visit");
+    refused(&["eval", set, "--pipeline", "visit", "--pipeline", "nope"], 2, "there are: visit");
+    refused(&["eval", set, "--adapter", "Cargo.toml"], 2, "Cargo.toml: line ");
+    refused(&["eval", set, "--html", "/nowhere/report.html"], 2, "/nowhere/report.html");
     assert_eq!(run(&["transcribe"]).status.code(), Some(2));
     assert_eq!(run(&["unknown"]).status.code(), Some(2));
 }

@@ -68,14 +68,83 @@ fn real_clips_are_recognised() {
     assert!(rate <= 0.30, "character error rate {rate:.2}");
 }
 
+/// Beside an outside command that hears two words, and a requirement that only the pipeline reaches.
 #[test]
 fn the_shipped_visit_is_recognised() {
-    let reports = json(&["eval", data("visit").to_str().unwrap(), "--json"]);
-    let report = &reports[0];
+    let dir = tempfile::tempdir().unwrap();
+    let (page, peer) = (dir.path().join("report.html"), dir.path().join("peer.toml"));
+    let script = r#"printf '[{"start": 0, "end": 1, "text": "你好"}]'"#;
+    let command = toml::to_string(&serde_json::json!({
+        "name": "peer", "command": ["/bin/sh", "-c", script, "{audio}"], "output": "json"
+    }));
+    std::fs::write(&peer, command.unwrap()).unwrap();
+    let reports = json(&[
+        "eval",
+        data("visit").to_str().unwrap(),
+        "--json",
+        "--adapter",
+        peer.to_str().unwrap(),
+        "--require",
+        "visit:cer<=0.25",
+        "--html",
+        page.to_str().unwrap(),
+    ]);
+    let (report, peer) = (&reports[0], &reports[1]);
     let rate = report["cer"].as_f64().unwrap();
     assert!(rate <= 0.25, "character error rate {rate}");
     assert!(report["realtime"].as_f64().unwrap() > 0.0);
+    assert!(report["latency"]["p95_s"].as_f64().unwrap() > 0.0);
     assert_eq!(report["visits"].as_array().unwrap().len(), 1);
+    assert_eq!(report["conditions"][0]["visits"], 1);
+    assert!(report["summary"]["stage"]["n"] == 1 && report["versus"].is_null());
+    assert!(peer["cer"].as_f64().unwrap() > 0.9 && peer["failed"] == 0);
+    assert!(peer["core_f1"].is_null() && peer["moments"] == serde_json::json!({}), "it tells of no moments");
+    let verdict = peer["versus"]["verdict"].as_str().unwrap();
+    assert!(
+        verdict.starts_with("no difference shown between peer and visit: 1 visit is too few"),
+        "{verdict}"
+    );
+
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("tests/data/visit/visit.ogg#t=") && page.contains("<audio controls"));
+    assert!(!page.contains("src=\"/") && !page.contains("<script"), "it needs nothing but the sound");
+}
+
+#[test]
+fn pipelines_stand_side_by_side_and_are_held_to_what_is_required() {
+    let out = Command::new(env!("CARGO_BIN_EXE_visitscribe"))
+        .args([
+            "eval",
+            data("validation").to_str().unwrap(),
+            "--text",
+            "--pipeline",
+            "visit",
+            "--pipeline",
+            "visit",
+        ])
+        .args(["--require", "moments.core>=0.7", "--require", "moments.all>=0.999"])
+        .output()
+        .unwrap();
+    let (table, said) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("error: not reached: visit: moments.all>=0.999 (is 0."), "{last}");
+    assert!(!last.contains("moments.core"), "{last}");
+    let row = |name: &str| {
+        let line =
+            table.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {table}"));
+        line.strip_prefix(name).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("14 visits"), ["visit", "visit"]);
+    let core = row("moments core F1");
+    assert!(core.len() == 2 && core[0] == core[1] && core[0].parse::<f64>().unwrap() > 0.7, "{core:?}");
+    for name in
+        ["CER", "quote precision", "slots.quote.amount_cny", "summary.stage", "real-time factor", "By visit"]
+    {
+        row(name);
+    }
+    assert_eq!(row("CER, points"), ["+0.00", "(+0.00", "to", "+0.00)", "not", "shown"]);
+    assert_eq!(table.lines().last(), Some("no difference shown between visit and visit"));
 }
 
 #[test]

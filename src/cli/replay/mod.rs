@@ -9,7 +9,7 @@ mod message;
 mod report;
 mod send;
 mod show;
-mod source;
+pub(super) mod source;
 
 use std::path::PathBuf;
 
