@@ -75,7 +75,7 @@ impl Decoder {
         let opening: Vec<i64> = task.opening.iter().map(|t| i64::from(*t)).collect();
         let scores = self.step(heard, &mut past, 0, &opening, 1, &[start as i64, last as i64])?;
         let [first, scores] = halves(&scores);
-        let no_speech = share(first, tokens.no_speech);
+        let no_speech = first.get(tokens.no_speech as usize).map_or(0.0, |score| score.exp());
 
         let mut live = vec![Text::default()];
         let mut ended: Vec<Text> = Vec::new();
@@ -85,11 +85,8 @@ impl Decoder {
             for (n, (text, scores)) in live.iter().zip(scores.chunks_exact_mut(self.sizes.vocab)).enumerate()
             {
                 hold_back(scores, &text.tokens, tokens, task);
-                let total = log_sum(scores);
-                for (token, score) in best(scores, task.beam) {
-                    let logprob = score - total;
-                    next.push((n, token, logprob, text.sum + logprob));
-                }
+                let likeliest = best(scores, task.beam).into_iter();
+                next.extend(likeliest.map(|(token, score)| (n, token, score, text.sum + score)));
             }
             next.sort_by(|a, b| b.3.total_cmp(&a.3));
             let (mut parents, mut grown) = (Vec::new(), Vec::new());
@@ -264,10 +261,6 @@ fn log_sum(scores: &[f32]) -> f32 {
     largest + scores.iter().map(|score| (score - largest).exp()).sum::<f32>().ln()
 }
 
-fn share(scores: &[f32], token: Token) -> f32 {
-    scores.get(token as usize).map_or(0.0, |score| (score - log_sum(scores)).exp())
-}
-
 fn halves(scores: &[f32]) -> [&[f32]; 2] {
     let (first, second) = scores.split_at(scores.len() / 2);
     [first, second]
@@ -370,6 +363,5 @@ mod tests {
         assert_eq!(best(&[1.0, 3.0], 5), [(1, 3.0), (0, 1.0)]);
         assert!((log_sum(&[0.0, 0.0]) - 2f32.ln()).abs() < 1e-6);
         assert_eq!(log_sum(&[f32::NEG_INFINITY]), f32::NEG_INFINITY);
-        assert!((share(&[0.0, 0.0, 0.0, 0.0], 2) - 0.25).abs() < 1e-6);
     }
 }

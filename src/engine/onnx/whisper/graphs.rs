@@ -19,7 +19,7 @@ pub fn encoder(weights: &mut Ggml) -> Result<Build, EngineError> {
 
 /// The decoder: `tokens` [b, l], `positions` [l], `mask` [l, p + l], `rows` [r]; for each layer `pk{n}`
 /// [b, heads, width / heads, p], `pv{n}` [b, heads, p, width / heads] and the encoder's `ck{n}`, `cv{n}` ->
-/// `scores` [b, r, vocab] after the tokens in `rows`; `nk{n}`, `nv{n}`, which are `pk`, `pv` grown by l.
+/// `scores` [b, r, vocab], log probabilities of what follows the tokens in `rows`; `nk{n}`, `nv{n}`, which are `pk`, `pv` grown by l.
 ///
 /// The b rows of tokens all listen to the same audio.
 pub fn decoder(weights: &mut Ggml) -> Result<Build, EngineError> {
@@ -129,6 +129,8 @@ impl Whisper<'_> {
         let x = self.build.op_with("Gather", &[&x, &rows], vec![Attribute::new("axis", 1i64)?])?;
         let x = self.norm(&x, "decoder.ln")?;
         let scores = self.build.times(&x, &table, &vocabulary)?;
+        let axis = vec![Attribute::new("axis", -1i64)?];
+        let scores = self.build.op_with("LogSoftmax", &[&scores], axis)?;
         self.build.output("scores", &scores, 3)?;
         Ok(())
     }
