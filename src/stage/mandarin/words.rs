@@ -25,3 +25,15 @@ pub fn contains_any(text: &str, words: &[String]) -> bool {
 pub fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '〇')
 }
+
+/// The half-width form of a letter, a digit or a sign inside a word; any other character as it is.
+pub fn half_width(c: char) -> char {
+    match c {
+        '０'..='９' | 'Ａ'..='Ｚ' | 'ａ'..='ｚ' | '％' | '＠' | '－' | '＿' | '＋' | '／' | '．' =>
+        {
+            // The full-width block lies at a fixed distance from ASCII.
+            char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c)
+        }
+        c => c,
+    }
+}

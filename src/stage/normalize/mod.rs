@@ -11,6 +11,7 @@ use ferrous_opencc::{OpenCC, config::BuiltinConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::stage::mandarin::words::half_width;
 use crate::stage::rules;
 
 /// Which parts of the shown text are rewritten.
@@ -37,10 +38,11 @@ const ROUNDS: usize = 8;
 #[serde(deny_unknown_fields)]
 struct Rules {
     keep: Vec<String>,
-    keep_unless_before: Vec<String>,
+    keep_not: Vec<String>,
     question_endings: Vec<String>,
     question_words: Vec<String>,
     question_never: Vec<String>,
+    question_never_before_ne: Vec<String>,
     clause_openers: Vec<String>,
     clause_length: usize,
 }
@@ -120,11 +122,6 @@ impl Normalize {
 /// The half-width form of a letter, digit or sign inside a word; nothing for what no reader should get.
 fn plain(c: char) -> Option<char> {
     match c {
-        '０'..='９' | 'Ａ'..='Ｚ' | 'ａ'..='ｚ' | '％' | '＠' | '－' | '＿' | '＋' | '／' | '．' =>
-        {
-            // The full-width block lies at a fixed distance from ASCII.
-            char::from_u32(u32::from(c) - 0xfee0)
-        }
         c if c.is_whitespace() => Some(' '),
         '\u{fffd}'
         | '\u{feff}'
@@ -132,7 +129,7 @@ fn plain(c: char) -> Option<char> {
         | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' => None,
         c if c.is_control() => None,
-        c => Some(c),
+        c => Some(half_width(c)),
     }
 }
 

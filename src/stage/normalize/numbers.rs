@@ -39,9 +39,7 @@ pub fn write(text: &str, rules: &Rules) -> String {
 
 /// The end of a word that has a number in it but is none.
 fn kept(text: &[char], at: usize, rules: &Rules) -> Option<usize> {
-    let end = longest_at(text, at, &rules.keep)?;
-    let undone = rules.keep_unless_before.iter().any(|next| is_at(text, end, next));
-    (!undone).then_some(end)
+    longest_at(text, at, &rules.keep).filter(|_| longest_at(text, at, &rules.keep_not).is_none())
 }
 
 /// 百分之三十 -> 30%.
@@ -68,6 +66,9 @@ fn in_digits(text: &[char], number: &Number, before: &[char]) -> Option<String> 
     if after("折") && !["折腾", "折叠", "折页", "折返"].iter().any(|word| after(word)) {
         return discount(text, number);
     }
+    if let Some(lower) = lower_bound(text, number, before) {
+        return Some(lower);
+    }
     match number.shape {
         Shape::Rough | Shape::Written => None,
         Shape::Digits => string(text, number, before),
@@ -77,6 +78,30 @@ fn in_digits(text: &[char], number: &Number, before: &[char]) -> Option<String> 
             let written = quantity(text, number)?;
             (!part_of_a_word).then_some(written)
         }
+    }
+}
+
+/// The 三 of 三到五万 -> 3, of 三到五千 -> 3000: it counts the unit of the upper bound.
+fn lower_bound(text: &[char], number: &Number, before: &[char]) -> Option<String> {
+    let joined = matches!(text.get(number.end), Some('到' | '至'));
+    // 周三到五万达 is a day and a place.
+    let named = matches!(before.last(), Some('周' | '期' | '拜' | '第' | '月'));
+    if number.shape != Shape::Digits || number.end - number.start > 1 || !joined || named {
+        return None;
+    }
+    let upper = number_at(text, number.end + 1).filter(|upper| upper.shape == Shape::Spoken)?;
+    let digit = number.value.as_whole().filter(|&n| n > 0 && number.value < upper.value)?;
+    match text.get(upper.start..upper.end)? {
+        [high, unit @ ('百' | '千')] if i64::try_from(self::digit(*high)?).ok()? > digit => {
+            Some((digit * if *unit == '百' { 100 } else { 1000 }).to_string())
+        }
+        [_, rest @ ..]
+            if matches!(rest.first(), Some('万' | '亿'))
+                && quantity(text, &upper)?.ends_with(['万', '亿']) =>
+        {
+            Some(digit.to_string())
+        }
+        _ => None,
     }
 }
 
@@ -108,7 +133,7 @@ fn string(text: &[char], number: &Number, before: &[char]) -> Option<String> {
                 ["份", "底", "初", "中", "末", "上旬", "下旬"].iter().any(|p| is_at(text, number.end + 1, p));
             let day = number_at(text, number.end + 1)
                 .is_some_and(|day| matches!(text.get(day.end), Some('号' | '日')));
-            (part || day).then(read)?
+            (part || day || before.last() == Some(&'年')).then(read)?
         }
         1 if after("号") || after("日") => {
             (before.ends_with(&['月']) && before.len() > 1).then(|| before.iter().rev().nth(1))??;

@@ -33,7 +33,7 @@ pub fn widen(text: &str) -> String {
             }
         } else {
             let previous = at.checked_sub(1).and_then(|before| chars.get(before)).copied();
-            push(&mut out, wide(previous, c, next).unwrap_or(c));
+            push(&mut out, bracket(&chars, at).or_else(|| wide(previous, c, next)).unwrap_or(c));
         }
     }
     while out.last() == Some(&' ') {
@@ -61,6 +61,24 @@ fn wide(previous: Option<char>, c: char, next: Option<char>) -> Option<char> {
         ':' => '：',
         _ => return None,
     })
+}
+
+/// The full-width form of a bracket that holds Chinese.
+fn bracket(text: &[char], at: usize) -> Option<char> {
+    let holds = |start: usize, end: usize| {
+        text.get(start..end).is_some_and(|inside| inside.iter().any(|&c| is_han(c)))
+    };
+    match text.get(at)? {
+        '(' => {
+            let end = at + text.iter().skip(at).position(|&c| c == ')')?;
+            holds(at, end).then_some('（')
+        }
+        ')' => {
+            let start = text.iter().take(at).rposition(|&c| c == '(')?;
+            holds(start, at).then_some('）')
+        }
+        _ => None,
+    }
 }
 
 /// What a space becomes: a comma between Chinese words (recognisers pause so), itself between English ones.
@@ -138,7 +156,9 @@ fn break_up(text: &str, rules: &Rules) -> String {
 
 fn is_question(sentence: &str, rules: &Rules) -> bool {
     let clause = sentence.rsplit('，').next().unwrap_or_default();
+    let lasting = clause.ends_with('呢') && contains_any(clause, &rules.question_never_before_ne);
+    let asked = |ending: &String| clause.ends_with(ending.as_str());
     !contains_any(clause, &rules.question_never)
-        && (rules.question_endings.iter().any(|ending| clause.ends_with(ending.as_str()))
+        && ((!lasting && rules.question_endings.iter().any(asked))
             || contains_any(clause, &rules.question_words))
 }
