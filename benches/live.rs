@@ -1,7 +1,7 @@
 //! Live delays and the cost of each stage, as a table with ratios to real time.
 //!
-//! The first minute of the shipped visit is played to a session at the speed of speech: a partial's delay is
-//! counted from the start of its segment, a final's from the end of its segment's speech. Then the whole
+//! The first minute of the shipped visit is played to 1, 4, 8 and 16 sessions at once at the speed of speech: a
+//! partial's delay is counted from the start of its segment, a final's from the end of its segment's speech. Then the whole
 //! visit runs as a file, for the cost of each stage. Figures of one machine and one run; compare ratios.
 
 use std::path::Path;
@@ -18,6 +18,8 @@ use visitscribe::stage::decode::{Decode, DecodeConfig};
 use visitscribe::stage::resample::{Resample, ResampleConfig};
 
 const SECONDS: usize = 60;
+/// Visits that are live at once.
+const VISITS: [usize; 4] = [1, 4, 8, 16];
 const CHUNK: Duration = Duration::from_millis(100);
 
 #[tokio::main]
@@ -32,13 +34,27 @@ async fn main() -> anyhow::Result<()> {
     let config = EngineConfig { workers: cores, ..EngineConfig::default() };
     let engines = load(&Config::load(None)?.models_dir()?, &config)?;
 
-    let (mut partials, mut finals) = live(&pipeline, &engines, &samples(path)?).await?;
-    println!("\n{cores} cores, {SECONDS} s live, one visit        median      p95");
-    for (name, delays) in
-        [("first partial after speech starts", &mut partials), ("final after speech ends", &mut finals)]
-    {
-        delays.sort();
-        println!("{name:<40} {:>6} ms {:>6} ms", at(delays, 50), at(delays, 95));
+    let samples = samples(path)?;
+    println!(
+        "\n{cores} cores, {SECONDS} s live     first partial after speech starts    final after speech ends"
+    );
+    println!("visits                      median        p95            median        p95      memory");
+    for visits in VISITS {
+        let at_once = (0..visits).map(|n| live(&pipeline, &engines, &samples, n));
+        let heard = futures_util::future::try_join_all(at_once).await?;
+        let (partials, finals): (Vec<_>, Vec<_>) = heard.into_iter().unzip();
+        let [mut partials, mut finals] = [partials.concat(), finals.concat()];
+        partials.sort();
+        finals.sort();
+        let [first, last] = [&partials, &finals].map(|delays| (at(delays, 50), at(delays, 95)));
+        println!(
+            "{visits:>6}  {:>23} ms {:>7} ms  {:>13} ms {:>7} ms {:>7} MB",
+            first.0,
+            first.1,
+            last.0,
+            last.1,
+            memory_mb()
+        );
     }
 
     let begin = Instant::now();
@@ -50,6 +66,13 @@ async fn main() -> anyhow::Result<()> {
     }
     println!("{:<10} {wall:>6.0}   {:.4}", "wall", wall / audio);
     Ok(())
+}
+
+/// The most memory this process has held so far.
+fn memory_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|kb| kb.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
 fn at(sorted: &[Duration], percent: usize) -> u128 {
@@ -84,13 +107,17 @@ fn setup(pass: Pass) -> anyhow::Result<SessionSetup> {
     })
 }
 
+/// Delays of first partials and of finals. The `nth` of some visits begins its minute at another place.
 async fn live(
     pipeline: &Arc<Pipeline>,
     engines: &Engines,
     samples: &[i16],
+    nth: usize,
 ) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
     let mut handle = session::start(pipeline, engines, setup(Pass::Live)?)?;
     let chunk = 16 * CHUNK.as_millis() as usize;
+    let (end, start) = samples.split_at(nth * 7 * 16_000 % samples.len());
+    let samples = [start, end].concat();
     let pieces: Vec<Vec<u8>> =
         samples.chunks(chunk).map(|c| c.iter().flat_map(|s| s.to_le_bytes()).collect()).collect();
     let begin = Instant::now();
