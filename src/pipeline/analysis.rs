@@ -2,9 +2,9 @@
 //!
 //! Live sessions, file transcription, `analyze` and the cases of a pipeline file all come through here, so
 //! that a sentence means the same whichever way it arrived. Utterances go in as they are heard. One that ends
-//! inside a run of digits is held back until the next is there, since a phone number may run across the
-//! border; nothing leaves this module unmasked. What moments a segment holds is judged when the one after it is
-//! there as well (a question is answered, a price is sighed at), or when nothing more is to come.
+//! inside a number, an address or a plate is held back until the next is there, since that may run across
+//! the border; nothing leaves this module unmasked. What moments a segment holds is judged when the one after
+//! it is there as well (a question is answered, a price is sighed at), or when nothing more is to come.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::engine::Engines;
 use crate::error::Result;
 use crate::stage::classify::Classify;
 
-/// Most utterances that are held back waiting for a number to end.
-const MAX_HELD: usize = 3;
+/// Most utterances that are held back waiting for a number to end: one said group by group, and said back so.
+const MAX_HELD: usize = 6;
 
 /// Segments before the judged one that a stage may look at.
 const CONTEXT: usize = 6;
@@ -85,25 +85,29 @@ impl Analysis {
         SegmentId::nth(self.segments.len() + self.held.len() + 1)
     }
 
-    /// Masked and shown form of words that are not final. `None` while they end inside a run of digits.
+    /// Masked form of words that are not final. `None` while they end inside what may be personal data.
     pub fn preview(&self, text: &str) -> Option<String> {
-        let raw = self.stages.normalize.simplify(text);
-        if self.stages.mask.may_continue(&raw) {
+        let mut texts = self.waiting(text);
+        if self.stages.mask.may_continue(&texts) {
             return None;
         }
         // The end of what is held back is shown to the mask, never returned.
-        let mut texts: Vec<String> =
-            self.held.iter().map(|h| self.stages.normalize.simplify(&h.text)).collect();
-        texts.push(raw);
         self.stages.mask.run(&mut texts);
         texts.pop()
     }
 
     /// Takes the next utterance.
     pub async fn push(&mut self, heard: Heard) -> Result<Vec<News>> {
-        let open = self.stages.mask.may_continue(&self.stages.normalize.simplify(&heard.text));
+        let open = self.stages.mask.may_continue(&self.waiting(&heard.text));
         self.held.push(heard);
         if open && self.held.len() < MAX_HELD { Ok(Vec::new()) } else { self.flush().await }
+    }
+
+    /// The words before `text` that may say what it is, masked or held back, and `text` itself.
+    fn waiting(&self, text: &str) -> Vec<String> {
+        let held = self.held.iter().map(|h| h.text.as_str()).chain([text]);
+        let before = self.segments.last().map(|s| s.raw_text.clone());
+        before.into_iter().chain(held.map(|text| self.stages.normalize.simplify(text))).collect()
     }
 
     /// Whether anything waits for the next utterance.
@@ -156,12 +160,26 @@ impl Analysis {
         let mut raws: Vec<String> = self
             .timings
             .measure("normalize", || held.iter().map(|h| stages.normalize.simplify(&h.text)).collect());
-        let mut found = self.timings.measure("mask", || stages.mask.run(&mut raws));
+        let before = self.segments.last().cloned();
+        let mut found = self.mask(before.as_ref().map(|s| s.raw_text.as_str()), &mut raws);
         let mut texts: Vec<String> =
             self.timings.measure("normalize", || raws.iter().map(|raw| stages.normalize.run(raw)).collect());
         // Rewriting numbers can bring to light what the spoken form hid; the second look finds nothing twice.
-        found.extend(self.timings.measure("mask", || stages.mask.run(&mut texts)));
-        (raws, texts, found.into_iter().map(|m| (m.kind, m.first, m.last)).collect())
+        found.extend(self.mask(before.as_ref().map(|s| s.text.as_str()), &mut texts));
+        (raws, texts, found)
+    }
+
+    /// Masks `texts`. The text `before` them may say what they are (您手机多少), and is told already.
+    fn mask(&mut self, before: Option<&str>, texts: &mut Vec<String>) -> Vec<Found> {
+        let stages = self.stages.clone();
+        let told = before.map_or(0, |before| {
+            texts.insert(0, before.to_owned());
+            1
+        });
+        let found = self.timings.measure("mask", || stages.mask.run(texts));
+        texts.drain(..told);
+        let fresh = found.into_iter().filter(|m| m.last >= told);
+        fresh.map(|m| (m.kind, m.first.saturating_sub(told), m.last - told)).collect()
     }
 
     /// The moments of the first segment that has not been judged.
@@ -290,3 +308,6 @@ impl Timings {
         self.0.into_iter().map(|(stage, micros)| (stage.to_owned(), micros.div_ceil(1000))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
