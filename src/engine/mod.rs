@@ -64,10 +64,22 @@ pub struct RecognizeRequest {
     pub prompt: Option<String>,
     /// Candidates kept while decoding; 1 is greedy.
     pub beam: u8,
+    /// When to decode once more. whisper.cpp has no part in it.
+    pub retry: Option<Retry>,
     /// Full or trimmed encoder window.
     pub window: EncoderWindow,
     /// Ask for pieces with times inside the audio; otherwise one piece covers all.
     pub timestamps: bool,
+}
+
+/// A second try at audio whose first text is not sure enough; it costs no second look at the audio.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Taken when the mean natural-log probability of the text's tokens is below this.
+    pub below: f32,
+    /// Candidates kept.
+    pub beam: u8,
 }
 
 /// A stretch of recognised text inside one request.

@@ -85,6 +85,19 @@ fn a_reply_depends_on_its_request_alone() {
 }
 
 #[test]
+fn what_is_not_sure_enough_is_decoded_with_more_candidates() {
+    let [mut recognizer, _] = recognizers();
+    let mut heard = |beam, retry| {
+        let request =
+            RecognizeRequest { beam, retry, ..request(real::clip("damo.wav"), EncoderWindow::Trimmed) };
+        recognizer.recognize(&request).unwrap()
+    };
+    let [greedy, wide] = [1, 5].map(|beam| heard(beam, None));
+    assert_eq!(heard(1, Some(Retry { below: 0.0, beam: 5 })), wide);
+    assert_eq!(heard(1, Some(Retry { below: -9.0, beam: 5 })), greedy);
+}
+
+#[test]
 fn a_prompt_may_be_long_and_odd() {
     let prompt = Some("达摩院\0语音识别，".repeat(300));
     let request = RecognizeRequest { prompt, ..request(real::clip("damo.wav"), EncoderWindow::Trimmed) };

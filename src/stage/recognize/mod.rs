@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audio::{SAMPLE_RATE_HZ, Samples};
 use crate::domain::time::{Millis, Span};
-use crate::engine::{EncoderWindow, Lane, Piece, Pool, RecognizeRequest, Recognizer};
+use crate::engine::{EncoderWindow, Lane, Piece, Pool, RecognizeRequest, Recognizer, Retry};
 use crate::error::{Code, Error, Result};
 use crate::stage::vad::Speech;
 
@@ -46,6 +46,8 @@ pub struct PassConfig {
     pub window: EncoderWindow,
     /// Neighbouring stretches are packed up to this length; 0 takes each alone. At most 28000.
     pub pack_ms: u32,
+    /// What is decoded once more, with more candidates.
+    pub retry: Option<Retry>,
 }
 
 /// Signals that mark a text as invented.
@@ -64,7 +66,7 @@ impl Default for RecognizeConfig {
     fn default() -> Self {
         Self {
             language: "zh".into(),
-            live: PassConfig { beam: 1, window: EncoderWindow::Trimmed, pack_ms: 0 },
+            live: PassConfig { beam: 1, window: EncoderWindow::Trimmed, pack_ms: 0, retry: None },
             batch: PassConfig::default(),
             prompt: String::new(),
             hotwords: false,
@@ -76,7 +78,7 @@ impl Default for RecognizeConfig {
 
 impl Default for PassConfig {
     fn default() -> Self {
-        Self { beam: 1, window: EncoderWindow::Full, pack_ms: 28_000 }
+        Self { beam: 1, window: EncoderWindow::Full, pack_ms: 28_000, retry: None }
     }
 }
 
@@ -141,7 +143,9 @@ impl Recognize {
         if config.live.pack_ms > 28_000 || config.batch.pack_ms > 28_000 {
             return Err(Error::new(Code::InvalidPipeline, "recognize: pack_ms must be at most 28000"));
         }
-        if !(1..=8).contains(&config.live.beam) || !(1..=8).contains(&config.batch.beam) {
+        let passes = [&config.live, &config.batch];
+        let mut beams = passes.iter().flat_map(|p| [Some(p.beam), p.retry.map(|r| r.beam)]).flatten();
+        if !beams.all(|beam| (1..=8).contains(&beam)) {
             return Err(Error::new(Code::InvalidPipeline, "recognize: beam must be from 1 to 8"));
         }
         Ok(Self { config: config.clone(), pool })
@@ -163,6 +167,7 @@ impl Recognize {
             language: self.config.language.clone(),
             prompt: prompt.clone(),
             beam: settings.beam,
+            retry: settings.retry,
             window: settings.window,
             // One sentence needs no times inside; several do, or they would come as one segment. A stretch
             // that is taken alone is final as a whole, so that its start does not wait for its end twice.

@@ -43,6 +43,13 @@ pub struct Text {
     sum: f32,
 }
 
+impl Text {
+    /// Mean natural-log probability of the tokens; 0 if there are none.
+    pub fn mean_logprob(&self) -> f32 {
+        self.logprobs.iter().sum::<f32>() / self.logprobs.len().max(1) as f32
+    }
+}
+
 /// The decoder's graph.
 pub struct Decoder {
     session: Session,

@@ -106,14 +106,20 @@ impl OnnxWhisper {
                 EncoderWindow::Trimmed => trimmed_window(audio.len()),
             },
         )?;
-        let task = Task {
+        let candidates = |beam: u8| Task {
             opening: &opening,
             times: request.timestamps,
             length: audio.len().div_ceil(POSITION_SAMPLES) as u32,
             most: MOST_TOKENS.min(max_tokens(audio.len())),
-            beam: request.beam.clamp(1, MAX_BEAM).into(),
+            beam: beam.clamp(1, MAX_BEAM).into(),
         };
-        let (text, no_speech_prob) = self.decoder.decode(&heard, &self.tokens, &task)?;
+        let first = self.decoder.decode(&heard, &self.tokens, &candidates(request.beam))?;
+        let (text, no_speech_prob) = match request.retry {
+            Some(retry) if first.0.mean_logprob() < retry.below => {
+                self.decoder.decode(&heard, &self.tokens, &candidates(retry.beam))?
+            }
+            _ => first,
+        };
         Ok(self.pieces(&text, no_speech_prob, offset, offset + audio.len()))
     }
 
