@@ -181,7 +181,9 @@ fn what_was_written_is_read_back() {
         assert!(read.floats("encoder.ln_pre.bias", 32).is_err());
         for length in (0..bytes.len()).step_by(bytes.len() / 97) {
             std::fs::write(&path, &bytes[..length]).unwrap();
-            assert!(Ggml::open(&path).is_err() || length > 0, "cut at {length}");
+            // A cut between two tensors leaves a readable file without its last ones.
+            let last = Ggml::open(&path).and_then(|mut cut| cut.floats("encoder.ln_post.bias", 32));
+            assert!(last.is_err(), "cut at {length}");
         }
     }
 }

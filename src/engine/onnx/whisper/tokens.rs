@@ -122,8 +122,6 @@ mod tests {
         assert_eq!((tokens.language("yue"), tokens.language("xx")), (None, None));
         assert!(tokens.silent.contains(&u32::from(b'(')) && !tokens.silent.contains(&u32::from(b'%')));
         assert_eq!(tokens.of("a签约"), [97, 256]);
-        assert!(
-            Tokens::new(Vec::new(), 51_864).is_ok_and(|t| t.end == 0) || Tokens::new(vec![], 900).is_err()
-        );
+        assert!(Tokens::new(Vec::new(), 900).is_err(), "no room for languages and times");
     }
 }
