@@ -16,6 +16,7 @@ use visitscribe::pipeline::session::{self, Pass, SessionEvent, SessionInput, Ses
 use visitscribe::pipeline::{Catalog, Pipeline, visit_time};
 use visitscribe::stage::decode::{Decode, DecodeConfig};
 use visitscribe::stage::resample::{Resample, ResampleConfig};
+use visitscribe::telemetry::peak_memory_kib;
 
 const SECONDS: usize = 60;
 /// Visits that are live at once.
@@ -53,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
             first.1,
             last.0,
             last.1,
-            memory_mb()
+            peak_memory_kib(std::process::id()).unwrap_or_default() / 1024
         );
     }
 
@@ -66,13 +67,6 @@ async fn main() -> anyhow::Result<()> {
     }
     println!("{:<10} {wall:>6.0}   {:.4}", "wall", wall / audio);
     Ok(())
-}
-
-/// The most memory this process has held so far.
-fn memory_mb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.and_then(|kb| kb.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
 fn at(sorted: &[Duration], percent: usize) -> u128 {

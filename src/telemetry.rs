@@ -45,3 +45,9 @@ pub fn init(json: bool, default_level: &str) {
     // A second call (tests) keeps the first subscriber.
     let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }
+/// The most memory a process has held, in KiB, from `/proc`; nothing where there is none.
+pub fn peak_memory_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}

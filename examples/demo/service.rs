@@ -59,11 +59,8 @@ impl Service {
 
     /// The most memory it ever had, MB.
     pub fn peak_memory_mb(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc")?;
-        let kb: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kb * 1024 / 1_000_000)
+        let kib = visitscribe::telemetry::peak_memory_kib(self.child.id()).context("no VmHWM in /proc")?;
+        Ok(kib * 1024 / 1_000_000)
     }
 
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {

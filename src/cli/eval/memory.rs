@@ -1,6 +1,8 @@
 //! Peak resident memory, from `/proc`; where there is none, no figure.
 
-use std::fs;
+use std::{fs, process};
+
+use crate::telemetry::peak_memory_kib;
 
 /// Watches this process.
 pub(super) struct Watch {
@@ -16,7 +18,7 @@ impl Watch {
 
     /// The peak since the start, MiB.
     pub(super) fn peak_mib(&self) -> Option<f64> {
-        self.fresh.then(|| peak_kib("self")).flatten().map(mib)
+        self.fresh.then(|| peak_memory_kib(process::id())).flatten().map(mib)
     }
 }
 
@@ -28,7 +30,7 @@ pub(super) fn tree(pid: u32) -> (Vec<u32>, u64) {
     let mut next = 0;
     while let Some(&pid) = pids.get(next) {
         next += 1;
-        kib += peak_kib(&pid.to_string()).unwrap_or_default();
+        kib += peak_memory_kib(pid).unwrap_or_default();
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         for task in tasks {
             let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
@@ -43,21 +45,15 @@ pub(super) fn mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
 }
 
-fn peak_kib(pid: &str) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
     #[test]
     fn this_process_has_a_peak() {
-        let (pids, kib) = tree(std::process::id());
-        assert_eq!(pids.first(), Some(&std::process::id()));
-        assert!(mib(kib) > 1.0 && peak_kib("self").is_some());
-        assert_eq!(peak_kib("0"), None);
+        let (pids, kib) = tree(process::id());
+        assert_eq!(pids.first(), Some(&process::id()));
+        assert!(mib(kib) > 1.0 && peak_memory_kib(process::id()).is_some());
+        assert_eq!(peak_memory_kib(0), None);
     }
 }
