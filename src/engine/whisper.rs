@@ -14,8 +14,8 @@ use whisper_rs::{
 };
 
 use super::window::{
-    MAX_BEAM, MAX_PROMPT_TOKENS, MAX_SAMPLES, is_echo, max_tokens, prepare, prompt_end,
-    take_whole_characters, trimmed_window,
+    MAX_BEAM, MAX_PROMPT_TOKENS, drop_echo, max_tokens, prepare, prompt_end, take_whole_characters,
+    trimmed_window,
 };
 use super::{EncoderWindow, EngineError, Piece, RecognizeRequest, Recognizer};
 use crate::domain::audio::Samples;
@@ -70,13 +70,7 @@ pub struct WhisperRecognizer {
 impl Recognizer for WhisperRecognizer {
     fn recognize(&mut self, request: &RecognizeRequest) -> Result<Vec<Piece>, EngineError> {
         let length = request.audio.len();
-        if length == 0 {
-            return Ok(Vec::new());
-        }
-        if length > MAX_SAMPLES {
-            return Err(EngineError::Input(format!("{length} samples, at most {MAX_SAMPLES}")));
-        }
-        let audio = prepare(&request.audio);
+        let Some(audio) = prepare(&request.audio)? else { return Ok(Vec::new()) };
         let prompt = self.prompt_tokens(request.prompt.as_deref().unwrap_or_default());
         let mut parameters = self.parameters(&request.language, request.beam)?;
         parameters.set_tokens(&prompt);
@@ -95,9 +89,7 @@ impl Recognizer for WhisperRecognizer {
             let no_speech_prob = self.no_speech_prob()?;
             pieces.iter_mut().for_each(|piece| piece.no_speech_prob = no_speech_prob);
         }
-        if let Some(prompt) = &request.prompt {
-            pieces.retain(|piece| !is_echo(&piece.text, prompt));
-        }
+        drop_echo(&mut pieces, request.prompt.as_deref());
         Ok(pieces)
     }
 }

@@ -1,6 +1,7 @@
 //! What Whisper takes and gives, whichever library runs it: how long a window is, how a prompt is cut, and how
 //! bytes become whole characters.
 
+use super::{EngineError, Piece};
 use crate::domain::audio::SAMPLE_RATE_HZ;
 
 /// Whisper's window: 30 s.
@@ -25,11 +26,17 @@ pub const MAX_BEAM: u8 = 8;
 /// A reply no longer than a word cannot be told from the prompt come back.
 const MIN_ECHO_CHARS: usize = 8;
 
-/// Long enough for Whisper, without what is no number.
-pub fn prepare(audio: &[f32]) -> Vec<f32> {
+/// The audio of a request, long enough for Whisper and without what is no number; nothing if there is none.
+pub fn prepare(audio: &[f32]) -> Result<Option<Vec<f32>>, EngineError> {
+    if audio.is_empty() {
+        return Ok(None);
+    }
+    if audio.len() > MAX_SAMPLES {
+        return Err(EngineError::Input(format!("{} samples, at most {MAX_SAMPLES}", audio.len())));
+    }
     let mut audio: Vec<f32> = audio.iter().map(|s| if s.is_finite() { *s } else { 0.0 }).collect();
     audio.resize(audio.len().max(MIN_SAMPLES), 0.0);
-    audio
+    Ok(Some(audio))
 }
 
 /// Encoder positions for this many samples: as long as the audio and a margin.
@@ -57,8 +64,15 @@ pub fn take_whole_characters(bytes: &mut Vec<u8>) -> String {
     text
 }
 
+/// Drops pieces that are the prompt come back.
+pub fn drop_echo(pieces: &mut Vec<Piece>, prompt: Option<&str>) {
+    if let Some(prompt) = prompt {
+        pieces.retain(|piece| !is_echo(&piece.text, prompt));
+    }
+}
+
 /// Whether a reply is nothing but the prompt come back, as it does on silence.
-pub fn is_echo(reply: &str, prompt: &str) -> bool {
+fn is_echo(reply: &str, prompt: &str) -> bool {
     let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     let reply = letters(reply);
     reply.chars().count() >= MIN_ECHO_CHARS && reply == letters(prompt)

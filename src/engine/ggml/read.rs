@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::{ConvertError, MAGIC, Stored, floats, malformed, quantize};
@@ -92,7 +92,7 @@ impl Ggml {
         if rows as usize != mels || u64::from(rows) * u64::from(bins) > 1 << 20 {
             return malformed("its mel filters");
         }
-        let filters = singles(&mut file, rows as usize * bins as usize)?;
+        let filters = singles(&exactly(&mut file, rows as usize * bins as usize * 4)?);
         let count = number(&mut file)?;
         if count as usize > vocab {
             return malformed("more tokens than its vocabulary has");
@@ -111,14 +111,12 @@ impl Ggml {
         let Some(place) = self.tensors.get(name).filter(|place| place.elements == elements) else {
             return malformed(format!("no tensor {name} of {elements} elements"));
         };
+        let stored = place.stored;
         self.file.seek(SeekFrom::Start(place.offset))?;
-        let mut bytes = vec![0; place.stored.bytes(elements)];
-        if matches!(place.stored, Stored::F32) {
-            return singles(&mut self.file, elements);
-        }
-        self.file.read_exact(&mut bytes)?;
-        Ok(match place.stored {
-            Stored::F32 | Stored::F16 => floats(&bytes).collect(),
+        let bytes = exactly(&mut self.file, stored.bytes(elements))?;
+        Ok(match stored {
+            Stored::F32 => singles(&bytes),
+            Stored::F16 => floats(&bytes).collect(),
             Stored::Q8_0 => {
                 let (blocks, _) = bytes.as_chunks::<BLOCK_BYTES>();
                 let values = blocks.iter().flat_map(|[low, high, elements @ ..]| {
@@ -147,9 +145,9 @@ impl Place {
         for _ in 0..rank {
             elements = elements.saturating_mul(number(file)?.into());
         }
-        let mut bytes = vec![0; length as usize];
-        file.read_exact(&mut bytes)?;
-        let Ok(name) = String::from_utf8(bytes) else { return malformed("a tensor's name") };
+        let Ok(name) = String::from_utf8(exactly(file, length as usize)?) else {
+            return malformed("a tensor's name");
+        };
         let offset = file.stream_position()?;
         let whole = elements <= MAX_ELEMENTS && offset + stored.bytes(elements as usize) as u64 <= end;
         if !whole {
@@ -181,14 +179,16 @@ fn name(file: &mut impl Read) -> Result<Vec<u8>, ConvertError> {
     if length > MAX_NAME {
         return malformed("a token's length");
     }
-    let mut bytes = vec![0; length as usize];
+    Ok(exactly(file, length as usize)?)
+}
+
+fn exactly(file: &mut impl Read, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
     file.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
-fn singles(file: &mut impl Read, count: usize) -> Result<Vec<f32>, ConvertError> {
-    let mut bytes = vec![0; count * 4];
-    file.read_exact(&mut bytes)?;
+fn singles(bytes: &[u8]) -> Vec<f32> {
     let (singles, _) = bytes.as_chunks::<4>();
-    Ok(singles.iter().map(|four| f32::from_le_bytes(*four)).collect())
+    singles.iter().map(|four| f32::from_le_bytes(*four)).collect()
 }

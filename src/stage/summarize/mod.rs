@@ -154,7 +154,7 @@ fn latest_quote(moments: &[Moment]) -> Field<Option<QuoteSlots>> {
     field
 }
 
-/// How many times the amount before it an amount may be.
+/// How many times the least amount an amount may be.
 const MOST_TIMES: i64 = 1_000;
 /// Figures that somebody says in one amount; more come from two amounts heard as one (268，9268 as 2689268).
 const MOST_FIGURES: usize = 5;

@@ -13,7 +13,7 @@ use ort::value::{
 use super::super::Environment;
 
 /// The domain of ONNX Runtime's own operators.
-pub const RUNTIME: &str = "com.microsoft";
+const RUNTIME: &str = "com.microsoft";
 const OPSET: u32 = 20;
 /// Weights that share a scale in [`Build::by_blocks`].
 const BLOCK: usize = 128;
@@ -21,7 +21,7 @@ const BLOCK: usize = 128;
 const COPIED: usize = 1 << 10;
 
 /// Element types, as `Cast` wants them.
-pub const FLOAT: i64 = 1;
+const FLOAT: i64 = 1;
 const UINT8: i64 = 2;
 
 /// A dense layer: `rows` outputs, and a bias for each or none.
@@ -98,9 +98,7 @@ impl Build {
         inputs: &[&str],
         attributes: Vec<Attribute>,
     ) -> ort::Result<String> {
-        let name = self.name();
-        self.node(operator, ONNX_DOMAIN, inputs, std::slice::from_ref(&name), attributes)?;
-        Ok(name)
+        self.op_of(ONNX_DOMAIN, operator, inputs, attributes)
     }
 
     /// A node of one output, from ONNX Runtime's own operators.
@@ -110,9 +108,7 @@ impl Build {
         inputs: &[&str],
         attributes: Vec<Attribute>,
     ) -> ort::Result<String> {
-        let name = self.name();
-        self.node(operator, RUNTIME, inputs, std::slice::from_ref(&name), attributes)?;
-        Ok(name)
+        self.op_of(RUNTIME, operator, inputs, attributes)
     }
 
     /// Splits the last dimension into as many equal parts.
@@ -281,6 +277,18 @@ impl Build {
 
     fn cast(&mut self, value: &str, to: i64) -> ort::Result<String> {
         self.op_with("Cast", &[value], vec![Attribute::new("to", to)?])
+    }
+
+    fn op_of(
+        &mut self,
+        domain: &str,
+        operator: &str,
+        inputs: &[&str],
+        attributes: Vec<Attribute>,
+    ) -> ort::Result<String> {
+        let name = self.name();
+        self.node(operator, domain, inputs, std::slice::from_ref(&name), attributes)?;
+        Ok(name)
     }
 
     fn node(

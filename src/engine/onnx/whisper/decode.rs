@@ -11,7 +11,7 @@ use super::tokens::{Token, Tokens};
 use crate::engine::EngineError;
 use crate::engine::ggml::Sizes;
 
-/// Times stop mattering this far beyond the first: a text begins within its first second.
+/// A text begins within its first second: no first time lies beyond this, in units of 20 ms.
 const LATEST_START: u32 = 50;
 
 /// A unit of at most this many tokens...
@@ -226,7 +226,7 @@ fn hold_back(scores: &mut [f32], text: &[Token], tokens: &Tokens, task: &Task<'_
     let (words, times) = scores.split_at(times.start.min(scores.len()));
     let likeliest = words.iter().copied().fold(NEVER, f32::max);
     if log_sum(times) > likeliest {
-        words_never(scores, tokens.times as usize);
+        scores.iter_mut().take(tokens.times as usize).for_each(|score| *score = NEVER);
     }
 }
 
@@ -238,10 +238,6 @@ fn before_loop(text: &[Token]) -> Option<usize> {
         let (first, rest) = tail.split_at(unit);
         rest.chunks_exact(unit).all(|next| next == first).then(|| text.len() - unit * (times - 1))
     })
-}
-
-fn words_never(scores: &mut [f32], words: usize) {
-    scores.iter_mut().take(words).for_each(|score| *score = f32::NEG_INFINITY);
 }
 
 /// The likeliest tokens and their scores, at most `count`, the best first.

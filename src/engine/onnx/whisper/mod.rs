@@ -1,5 +1,5 @@
-//! Whisper on ONNX Runtime, from the same weights as whisper.cpp, with 8-bit arithmetic throughout: about three
-//! times as fast on processors that multiply bytes in hardware, and as exact (docs/MODELS.md).
+//! Whisper on ONNX Runtime, from the same weights as whisper.cpp, with 8-bit arithmetic throughout: faster
+//! on processors that multiply bytes in hardware (docs/MODELS.md has the command that compares them).
 //!
 //! The graphs are put together when the weights are loaded (`graphs`), so no other file is needed. Like
 //! whisper.cpp's, this recogniser decodes once and judges nothing.
@@ -15,8 +15,8 @@ use crate::domain::audio::Samples;
 use crate::domain::time::Millis;
 use crate::engine::ggml::Ggml;
 use crate::engine::window::{
-    FULL_WINDOW, MAX_BEAM, MAX_PROMPT_TOKENS, MAX_SAMPLES, POSITION_SAMPLES, is_echo, max_tokens, prepare,
-    prompt_end, take_whole_characters, trimmed_window,
+    FULL_WINDOW, MAX_BEAM, MAX_PROMPT_TOKENS, POSITION_SAMPLES, drop_echo, max_tokens, prepare, prompt_end,
+    take_whole_characters, trimmed_window,
 };
 use crate::engine::{EncoderWindow, EngineError, Piece, RecognizeRequest, Recognizer};
 
@@ -71,6 +71,7 @@ impl OnnxWhisper {
         self.heard.iter().map(|name| outputs.remove(name).ok_or_else(|| gone(name))).collect()
     }
 
+    /// What the text is to follow: the end of the prompt, the language, the task.
     fn opening(&self, request: &RecognizeRequest) -> Result<Vec<Token>, EngineError> {
         let Some(language) = self.tokens.language(&request.language) else {
             let language = &request.language;
@@ -94,20 +95,18 @@ impl OnnxWhisper {
     fn pass(
         &mut self,
         request: &RecognizeRequest,
+        opening: &[Token],
         audio: &[f32],
         offset: usize,
         window: EncoderWindow,
     ) -> Result<Vec<Piece>, EngineError> {
-        let opening = self.opening(request)?;
-        let heard = self.listen(
-            audio,
-            match window {
-                EncoderWindow::Full => FULL_WINDOW,
-                EncoderWindow::Trimmed => trimmed_window(audio.len()),
-            },
-        )?;
+        let positions = match window {
+            EncoderWindow::Full => FULL_WINDOW,
+            EncoderWindow::Trimmed => trimmed_window(audio.len()),
+        };
+        let heard = self.listen(audio, positions)?;
         let candidates = |beam: u8| Task {
-            opening: &opening,
+            opening,
             times: request.timestamps,
             length: audio.len().div_ceil(POSITION_SAMPLES) as u32,
             most: MOST_TOKENS.min(max_tokens(audio.len())),
@@ -188,18 +187,13 @@ fn holes(pieces: &mut [Piece], length: usize) -> Vec<Range<usize>> {
 impl Recognizer for OnnxWhisper {
     fn recognize(&mut self, request: &RecognizeRequest) -> Result<Vec<Piece>, EngineError> {
         let length = request.audio.len();
-        if length == 0 {
-            return Ok(Vec::new());
-        }
-        if length > MAX_SAMPLES {
-            return Err(EngineError::Input(format!("{length} samples, at most {MAX_SAMPLES}")));
-        }
-        let audio = prepare(&request.audio);
-        let mut pieces = self.pass(request, &audio, 0, request.window)?;
+        let Some(audio) = prepare(&request.audio)? else { return Ok(Vec::new()) };
+        let opening = self.opening(request)?;
+        let mut pieces = self.pass(request, &opening, &audio, 0, request.window)?;
         if request.timestamps {
             for hole in holes(&mut pieces, length) {
                 let unheard = audio.get(hole.clone()).unwrap_or_default();
-                pieces.extend(self.pass(request, unheard, hole.start, EncoderWindow::Trimmed)?);
+                pieces.extend(self.pass(request, &opening, unheard, hole.start, EncoderWindow::Trimmed)?);
             }
             pieces.sort_by_key(|piece| piece.start_ms);
         }
@@ -207,9 +201,7 @@ impl Recognizer for OnnxWhisper {
         for piece in &mut pieces {
             piece.end_ms = piece.end_ms.min(end);
         }
-        if let Some(prompt) = &request.prompt {
-            pieces.retain(|piece| !is_echo(&piece.text, prompt));
-        }
+        drop_echo(&mut pieces, request.prompt.as_deref());
         Ok(pieces)
     }
 }
