@@ -118,13 +118,11 @@ impl Decoder {
                     parents.push(n);
                 }
             }
-            live = grown;
+            let rows_before = std::mem::replace(&mut live, grown).len();
             if live.is_empty() || step + 1 == most {
                 break;
             }
-            if parents.iter().enumerate().any(|(n, parent)| n != *parent)
-                || parents.len() != past_rows(&past)?
-            {
+            if !parents.iter().copied().eq(0..rows_before) {
                 past = past.iter().map(|value| rows(value, &parents)).collect::<Result<_, _>>()?;
             }
             let newest: Vec<i64> =
@@ -267,11 +265,6 @@ fn log_sum(scores: &[f32]) -> f32 {
 fn halves(scores: &[f32]) -> [&[f32]; 2] {
     let (first, second) = scores.split_at(scores.len() / 2);
     [first, second]
-}
-
-fn past_rows(past: &[DynValue]) -> Result<usize, EngineError> {
-    let Some(value) = past.first() else { return Ok(0) };
-    Ok(value.try_extract_tensor::<f32>()?.0.first().map_or(0, |n| *n as usize))
 }
 
 /// The rows of a tensor with these numbers.
