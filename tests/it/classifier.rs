@@ -48,10 +48,7 @@ async fn a_switch_is_for_new_visits_and_a_rollback_takes_it_back() {
 
     let visit = client.consented().await;
     let audio = talk();
-    let half = audio.len() / 2;
-    let mut live = client.live(&visit).await;
-    live.stream(&audio[..half], 0).await;
-    live.durable(half).await;
+    let (live, half) = client.half_streamed(&visit, &audio).await;
     assert!(wish(&world, Wish::Switch("steps".into())).await.unwrap());
     assert_eq!(classifier(&client).await, json!({"active": "steps", "shadow": null}));
     live.vanish();

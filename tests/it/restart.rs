@@ -10,10 +10,7 @@ async fn acknowledged_audio_survives_a_crash_and_the_stream_goes_on() {
     let client = world.admin().await;
     let visit = client.consented().await;
     let audio = talk();
-    let half = audio.len() / 2;
-    let mut live = client.live(&visit).await;
-    live.stream(&audio[..half], 0).await;
-    live.durable(half).await;
+    let (_live, half) = client.half_streamed(&visit, &audio).await;
 
     let world = world.crash().await;
     let client = Client { url: world.url.clone(), ..client };
@@ -36,10 +33,7 @@ async fn what_finalize_cut_stays_cut_after_a_crash() {
     let visit = client.consented().await;
     // Speech without an end: only `finalize` cuts it.
     let audio = tone(5.0);
-    let half = audio.len() / 2;
-    let mut live = client.live(&visit).await;
-    live.stream(&audio[..half], 0).await;
-    live.durable(half).await;
+    let (mut live, half) = client.half_streamed(&visit, &audio).await;
     live.say(&json!({"type": "finalize"})).await;
     let first = live.until("final").await;
 

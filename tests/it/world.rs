@@ -235,6 +235,15 @@ impl Client {
         live
     }
 
+    /// Streams the first half of a visit and waits until it is durable; and how many bytes that is.
+    pub async fn half_streamed(&self, visit: &str, audio: &[u8]) -> (Live, usize) {
+        let half = audio.len() / 2;
+        let mut live = self.live(visit).await;
+        live.stream(&audio[..half], 0).await;
+        live.durable(half).await;
+        (live, half)
+    }
+
     /// Streams a whole visit and waits for its card.
     pub async fn streamed(&self, visit: &str, audio: &[u8]) -> Vec<Value> {
         let mut live = self.live(visit).await;
