@@ -11,6 +11,7 @@ pub mod confirmation;
 pub mod consent;
 pub mod edit;
 pub mod event;
+pub mod hex;
 pub mod ids;
 pub mod moment;
 pub mod result;

@@ -106,5 +106,5 @@ pub fn hash(path: &Path) -> io::Result<String> {
 
 /// A finished hash in lower-case hex.
 pub fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::domain::hex::hex(&hasher.finalize())
 }

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::AppState;
 use super::problem::{Answer, Problem};
 use crate::domain::access::{Principal, TenantId};
+use crate::domain::hex::hex;
 use crate::error::{Code, Error};
 use crate::store::Idempotency;
 
@@ -38,7 +39,7 @@ pub async fn once(State(app): State<AppState>, request: Request, next: Next) -> 
     let (parts, body) = request.into_parts();
     let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await?;
     let what = format!("{} {}", parts.method, parts.uri.path());
-    let hash: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&Sha256::digest(&body));
 
     let began = tokio::time::Instant::now();
     loop {

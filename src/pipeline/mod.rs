@@ -124,5 +124,5 @@ pub fn visit_time(text: &str) -> Result<jiff::ZonedDateTime> {
 
 fn sha256(text: &str) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect()
+    crate::domain::hex::hex(&sha2::Sha256::digest(text))
 }

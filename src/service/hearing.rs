@@ -60,8 +60,8 @@ impl Hearing {
 
     /// The configured pipeline on the models it names: loaded, checked against their manifests, warmed up.
     ///
-    /// One thread a worker and never more workers than cores: ggml's threads spin while they wait for each
-    /// other, so that workers of several threads starve each other under load.
+    /// One thread a worker and never more workers than cores: threads that wait for each other inside a model
+    /// starve under load.
     pub async fn load(config: &Config) -> Result<Self> {
         let catalog = Catalog::load(config.pipeline_dir())?;
         let pipeline = catalog.get(&config.pipeline.name)?;

@@ -8,9 +8,9 @@ use sqlx::any::AnyRow;
 
 use super::Store;
 use super::connect::Write;
-use super::keys::hex;
 use super::rows::{away, col};
 use crate::domain::access::TenantId;
+use crate::domain::hex::hex;
 use crate::error::{Code, Error, Result};
 
 impl Write {

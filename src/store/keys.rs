@@ -11,6 +11,7 @@ use sqlx::any::AnyRow;
 use super::Store;
 use super::rows::{absent, away, col, opt_time, time, word};
 use crate::domain::access::{Principal, Role, TenantId};
+use crate::domain::hex::hex;
 use crate::domain::ids::KeyId;
 use crate::error::{Error, Result};
 
@@ -124,11 +125,6 @@ fn key(row: &AnyRow) -> Result<Key> {
 
 fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret))
-}
-
-/// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// 32 bytes from the system's generator.

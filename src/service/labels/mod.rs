@@ -18,6 +18,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::access::TenantId;
+use crate::domain::hex::hex;
 use crate::domain::ids::VisitId;
 use crate::domain::transcript::Speaker;
 use crate::error::{Code, Error, Result};
@@ -76,7 +77,7 @@ pub async fn export(store: &Store, export: &Export<'_>) -> Result<Taken> {
         let (given, by_hand) = (corrected.given, corrected.by_hand.len());
         let text = dialogue(export, &mask, &visit, &corrected);
         if !export.dry_run {
-            let sha256: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256 = hex(&Sha256::digest(&text));
             let detail = json!({"labels": given, "by_hand": by_hand, "sha256": sha256}).to_string();
             match store.record_export(export.tenant, &id, &detail).await {
                 // The customer took the consent back a moment ago.

@@ -13,7 +13,16 @@ pub fn longest_at(text: &[char], at: usize, words: &[String]) -> Option<usize> {
 
 /// Whether one of `words` ends right before `at`.
 pub fn ends_before(text: &[char], at: usize, words: &[String]) -> bool {
-    words.iter().any(|w| at.checked_sub(w.chars().count()).is_some_and(|start| is_at(text, start, w)))
+    longest_before(text, at, words).is_some()
+}
+
+/// The length of the longest of `words` that ends right before `at`.
+pub fn longest_before(text: &[char], at: usize, words: &[String]) -> Option<usize> {
+    let lengths = words.iter().filter_map(|word| {
+        let length = word.chars().count();
+        at.checked_sub(length).filter(|&start| length > 0 && is_at(text, start, word)).map(|_| length)
+    });
+    lengths.max()
 }
 
 /// Whether `text` contains one of `words`.

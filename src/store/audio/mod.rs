@@ -22,6 +22,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use self::file::{MAX_RECORD_BYTES, Record};
 use crate::domain::access::TenantId;
+use crate::domain::hex::hex;
 use crate::domain::ids::VisitId;
 use crate::error::{Code, Error, Result};
 use crate::telemetry;
@@ -118,7 +119,7 @@ impl AudioStore {
             return Err(Error::new(Code::NotFound, "there is no such visit"));
         }
         let hash = Sha256::digest(tenant.as_str());
-        let folder: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let folder: String = hex(&hash).chars().take(16).collect();
         Ok(self.dir.join(folder).join(format!("{visit}.audio")))
     }
 }

@@ -9,7 +9,7 @@ use super::groups::han_digit;
 use super::near::{REACH, is_near};
 use super::{BORDER, Found, Rules};
 use crate::domain::transcript::PiiKind;
-use crate::stage::mandarin::words::{is_at, longest_at};
+use crate::stage::mandarin::words::{is_at, longest_at, longest_before};
 
 /// The part of `pipelines/rules/pii.toml` on addresses.
 #[derive(Debug, Deserialize)]
@@ -142,15 +142,6 @@ fn gap_start(text: &[char], to: usize, rules: &Rules) -> usize {
         }
     }
     at
-}
-
-/// The length of the longest of `words` that ends right before `at`.
-fn longest_before(text: &[char], at: usize, words: &[String]) -> Option<usize> {
-    let lengths = words.iter().filter_map(|word| {
-        let length = word.chars().count();
-        at.checked_sub(length).filter(|&start| length > 0 && is_at(text, start, word)).map(|_| length)
-    });
-    lengths.max()
 }
 
 fn dash_at(text: &[char], at: usize, rules: &Rules) -> Option<usize> {

@@ -1,9 +1,7 @@
 //! What stands before the @: the name, spelled, read out or misheard.
 
-use super::{
-    LONGEST_GARBLED, LONGEST_PART, Rules, dash_at, dot_at, gap_end, gap_start, is_part, longest_before,
-};
-use crate::stage::mandarin::words::{is_han, longest_at};
+use super::{LONGEST_GARBLED, LONGEST_PART, Rules, dash_at, dot_at, gap_end, gap_start, is_part};
+use crate::stage::mandarin::words::{is_han, longest_at, longest_before};
 
 /// Longest Chinese name that may stand before digits of an address.
 const LONGEST_SURNAME: usize = 4;
