@@ -82,7 +82,18 @@ impl Build {
 
     /// Makes a value an output of that name.
     pub fn output(&mut self, name: &str, value: &str, rank: usize) -> ort::Result<()> {
-        self.outputs.push(outlet(name, TensorElementType::Float32, &vec![-1; rank]));
+        self.output_of(name, value, rank, TensorElementType::Float32)
+    }
+
+    /// Makes a value of that type an output.
+    pub fn output_of(
+        &mut self,
+        name: &str,
+        value: &str,
+        rank: usize,
+        ty: TensorElementType,
+    ) -> ort::Result<()> {
+        self.outputs.push(outlet(name, ty, &vec![-1; rank]));
         self.node("Identity", ONNX_DOMAIN, &[value], &[name.to_owned()], Vec::new())
     }
 
@@ -116,6 +127,22 @@ impl Build {
         let names: [String; N] = std::array::from_fn(|_| self.name());
         let attributes = vec![Attribute::new("axis", -1i64)?, Attribute::new("num_outputs", N as i64)?];
         self.node("Split", ONNX_DOMAIN, &[value], &names, attributes)?;
+        Ok(names)
+    }
+
+    /// Splits the last dimension in two, of these lengths.
+    pub fn split_at(&mut self, value: &str, first: i64, second: i64) -> ort::Result<[String; 2]> {
+        let lengths = self.constant(&[2], &[first, second])?;
+        let names = [self.name(), self.name()];
+        self.node("Split", ONNX_DOMAIN, &[value, &lengths], &names, vec![Attribute::new("axis", -1i64)?])?;
+        Ok(names)
+    }
+
+    /// The largest along the last dimension, the largest first, and where they stand.
+    pub fn top(&mut self, value: &str, count: i64) -> ort::Result<[String; 2]> {
+        let count = self.constant(&[1], &[count])?;
+        let names = [self.name(), self.name()];
+        self.node("TopK", ONNX_DOMAIN, &[value, &count], &names, Vec::new())?;
         Ok(names)
     }
 

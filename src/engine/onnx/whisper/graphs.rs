@@ -6,8 +6,10 @@ use ort::operator::Attribute;
 use ort::value::TensorElementType::{Float32, Int64};
 
 use super::build::{Build, Dense};
+use super::tokens::Tokens;
 use crate::engine::EngineError;
 use crate::engine::ggml::{ConvertError, Ggml, Sizes};
+use crate::engine::window::MAX_BEAM;
 
 /// The encoder: `mel` [1, mels, 2 t] -> `ck{n}` [1, heads, width / heads, t] and `cv{n}` [1, heads, t, width / heads]
 /// for each layer n of the decoder.
@@ -17,14 +19,17 @@ pub fn encoder(weights: &mut Ggml) -> Result<Build, EngineError> {
     Ok(graph.build)
 }
 
-/// The decoder: `tokens` [b, l], `positions` [l], `mask` [l, p + l], `rows` [r]; for each layer `pk{n}`
-/// [b, heads, width / heads, p], `pv{n}` [b, heads, p, width / heads] and the encoder's `ck{n}`, `cv{n}` ->
-/// `scores` [b, r, vocab], log probabilities of what follows the tokens in `rows`; `nk{n}`, `nv{n}`, which are `pk`, `pv` grown by l.
+/// The decoder: `tokens` [1, l], `positions` [l], `mask` [l, p + l], `rows` [r]; for each layer `pk{n}`
+/// [1, heads, width / heads, p], `pv{n}` [1, heads, p, width / heads] and the encoder's `ck{n}`, `cv{n}` ->
+/// `nk{n}`, `nv{n}`, which are `pk`, `pv` grown by l, and log probabilities of what follows the tokens in
+/// `rows`: `words` and `best` [1, r, [`WORDS`]], the likeliest words or the end and their scores; `steering`
+/// [1, r, 2], those of the end and of no speech; `times` [1, r, 1501].
 ///
-/// The b rows of tokens all listen to the same audio.
-pub fn decoder(weights: &mut Ggml) -> Result<Build, EngineError> {
+/// The mask, added to the scores of an attention, tells which tokens each token follows: several texts may
+/// be pursued in one run.
+pub fn decoder(weights: &mut Ggml, tokens: &Tokens) -> Result<Build, EngineError> {
     let mut graph = Whisper { build: Build::new()?, sizes: weights.sizes, weights };
-    graph.decoder()?;
+    graph.decoder(tokens)?;
     Ok(graph.build)
 }
 
@@ -39,6 +44,9 @@ impl From<ConvertError> for EngineError {
         Self::Altered(e.to_string())
     }
 }
+
+/// Words that are given: as many as may be pursued, and those that may not begin a text.
+const WORDS: i64 = MAX_BEAM as i64 + 2;
 
 struct Whisper<'a> {
     build: Build,
@@ -78,7 +86,7 @@ impl Whisper<'_> {
         Ok(())
     }
 
-    fn decoder(&mut self) -> Result<(), EngineError> {
+    fn decoder(&mut self, known: &Tokens) -> Result<(), EngineError> {
         let (width, depth) = (self.sizes.width, (self.sizes.width / self.sizes.heads) as i64);
         let heads = self.sizes.heads as i64;
         let tokens = self.build.input("tokens", Int64, &[-1, -1]);
@@ -117,12 +125,9 @@ impl Whisper<'_> {
             let h = self.norm(&x, &format!("{at}.cross_attn_ln"))?;
             let layer = self.dense(&format!("{at}.cross_attn.query"), width, width)?;
             let q = self.build.by_blocks(&h, &layer)?;
-            let shape = self.build.op("Shape", &[&q])?;
-            // All rows of tokens hear the same audio: to it they are one row.
-            let q = self.build.reshape(&q, &[1, -1, heads, depth])?;
-            let q = self.build.transpose(&q, &[0, 2, 1, 3])?;
+            let q = self.heads(&q, &[0, 2, 1, 3])?;
             let a = self.attention(&q, &keys, &values, None)?;
-            let a = self.build.op("Reshape", &[&a, &shape])?;
+            let a = self.build.reshape(&a, &[0, 0, width as i64])?;
             x = self.block_end(x, &a, &at, "cross_attn", Build::by_blocks)?;
             x = self.feed_forward(x, &at, Build::by_blocks)?;
         }
@@ -131,7 +136,27 @@ impl Whisper<'_> {
         let scores = self.build.times(&x, &table, &vocabulary)?;
         let axis = vec![Attribute::new("axis", -1i64)?];
         let scores = self.build.op_with("LogSoftmax", &[&scores], axis)?;
-        self.build.output("scores", &scores, 3)?;
+        self.sorted_out(&scores, known)
+    }
+
+    /// Scores of all tokens as the outputs that are asked for: looking through 52,000 is quicker here.
+    fn sorted_out(&mut self, scores: &str, known: &Tokens) -> Result<(), EngineError> {
+        let (times, vocab) = (known.times as usize, self.sizes.vocab);
+        let mut unsaid = vec![0.0f32; times];
+        for token in &known.silent {
+            unsaid.get_mut(*token as usize).into_iter().for_each(|score| *score = f32::NEG_INFINITY);
+        }
+        let unsaid = self.build.constant(&[times], &unsaid)?;
+        let [words, times] = self.build.split_at(scores, times as i64, (vocab - times) as i64)?;
+        let words = self.build.op("Add", &[&words, &unsaid])?;
+        let [best, words] = self.build.top(&words, WORDS)?;
+        let steering = self.build.constant(&[2], &[known.end, known.no_speech].map(i64::from))?;
+        let last = vec![Attribute::new("axis", -1i64)?];
+        let steering = self.build.op_with("Gather", &[scores, &steering], last)?;
+        self.build.output("best", &best, 3)?;
+        self.build.output_of("words", &words, 3, Int64)?;
+        self.build.output("steering", &steering, 3)?;
+        self.build.output("times", &times, 3)?;
         Ok(())
     }
 

@@ -56,7 +56,7 @@ impl OnnxWhisper {
         let mel = Mel::new(&weights.filters)
             .ok_or_else(|| EngineError::Altered(format!("the mel filters of {}", path.display())))?;
         let encoder = graphs::encoder(&mut weights)?.open(environment, threads)?;
-        let decoder = graphs::decoder(&mut weights)?.open(environment, threads)?;
+        let decoder = graphs::decoder(&mut weights, &tokens)?.open(environment, threads)?;
         let heard = (0..sizes.text_layers).flat_map(|n| [format!("ck{n}"), format!("cv{n}")]).collect();
         Ok(Self { encoder, decoder: Decoder::new(decoder, sizes), mel, tokens, heard })
     }
