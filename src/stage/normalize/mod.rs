@@ -7,11 +7,10 @@
 mod numbers;
 mod punctuation;
 
-use ferrous_opencc::{OpenCC, config::BuiltinConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::stage::mandarin::words::half_width;
+use crate::stage::mandarin::script;
 use crate::stage::rules;
 
 /// Which parts of the shown text are rewritten.
@@ -47,28 +46,10 @@ struct Rules {
     clause_length: usize,
 }
 
-/// 著 stands for two Simplified characters: itself in writings and fame, 着 everywhere else. The conversion
-/// table leaves it alone, Whisper writes it for the particle (找著了).
-fn particle(text: &str) -> String {
-    const BEFORE: &str = "显卓昭专名论译编原巨土拙";
-    const AFTER: &str = "名作称述者书";
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    let mut last = None;
-    while let Some(c) = chars.next() {
-        let writing =
-            last.is_some_and(|l| BEFORE.contains(l)) || chars.peek().is_some_and(|n| AFTER.contains(*n));
-        out.push(if c == '著' && !writing { '着' } else { c });
-        last = Some(c);
-    }
-    out
-}
-
-/// Holds the conversion tables (some MB): build it once, share it by reference.
+/// The stage.
 pub struct Normalize {
     config: NormalizeConfig,
     rules: Rules,
-    to_simplified: OpenCC,
 }
 
 impl Normalize {
@@ -76,15 +57,14 @@ impl Normalize {
     pub fn new(config: &NormalizeConfig) -> Result<Self, Error> {
         let rules =
             rules::parse("shown_text.toml", include_str!("../../../pipelines/rules/shown_text.toml"))?;
-        let to_simplified = OpenCC::from_config(BuiltinConfig::T2s).map_err(Error::internal)?;
-        Ok(Self { config: config.clone(), rules, to_simplified })
+        script::load()?;
+        Ok(Self { config: config.clone(), rules })
     }
 
     /// `raw_text`: Simplified, half-width letters and digits, trimmed; broken, invisible and control
     /// characters dropped; no other change.
     pub fn simplify(&self, raw: &str) -> String {
-        let plain: String = raw.chars().filter_map(plain).collect();
-        particle(&self.to_simplified.convert(plain.trim()))
+        script::simplified(raw)
     }
 
     /// `text`: what a business reader sees.
@@ -116,20 +96,6 @@ impl Normalize {
             text = punctuation::complete(&text, &self.rules);
         }
         text
-    }
-}
-
-/// The half-width form of a letter, digit or sign inside a word; nothing for what no reader should get.
-fn plain(c: char) -> Option<char> {
-    match c {
-        c if c.is_whitespace() => Some(' '),
-        '\u{fffd}'
-        | '\u{feff}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' => None,
-        c if c.is_control() => None,
-        c => Some(half_width(c)),
     }
 }
 

@@ -3,9 +3,13 @@
 //! Two passes share one model. Live takes one stretch at a time through a trimmed encoder window, for speed.
 //! Batch packs neighbouring stretches into one full window, for context and accuracy; the recogniser's own
 //! times, which count inside the packed audio, are mapped back. What comes back is judged by measured signals
-//! before anybody sees it (`guard`): Whisper says sentences into silence.
+//! before anybody sees it (`guard`): Whisper says sentences into silence. Last, what it heard right and wrote
+//! wrong is written anew: the visit's own terms by their sound (`hotwords`), then all else by what goes
+//! together (`homophones`).
 
 mod guard;
+mod homophones;
+mod hotwords;
 mod pack;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +18,10 @@ use crate::domain::audio::{SAMPLE_RATE_HZ, Samples};
 use crate::domain::time::{Millis, Span};
 use crate::engine::{EncoderWindow, Lane, Piece, Pool, RecognizeRequest, Recognizer, Retry};
 use crate::error::{Code, Error, Result};
+use crate::stage::mandarin::script;
 use crate::stage::vad::Speech;
+
+use hotwords::Hotwords;
 
 /// Configuration of `use = "recognize"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,10 +33,13 @@ pub struct RecognizeConfig {
     pub live: PassConfig,
     /// The pass over files and finished uploads.
     pub batch: PassConfig,
-    /// Text that sets script and style; goes before the hotwords.
+    /// Text that sets script and style.
     pub prompt: String,
-    /// Whether hotwords are put into the prompt.
+    /// Whether what sounds like a hotword of the visit is written as one.
     pub hotwords: bool,
+    /// What it costs to write another character of the same sound than the recogniser did, in nats: the less,
+    /// the more is changed. 0 leaves everything as it was written.
+    pub homophones: f32,
     /// Pieces of one stretch of speech are joined into sentences up to this length.
     pub sentence_ms: u32,
     /// What is taken for invented speech.
@@ -69,7 +79,8 @@ impl Default for RecognizeConfig {
             live: PassConfig { beam: 1, window: EncoderWindow::Trimmed, pack_ms: 0, retry: None },
             batch: PassConfig::default(),
             prompt: String::new(),
-            hotwords: false,
+            hotwords: true,
+            homophones: 3.0,
             sentence_ms: 6_000,
             guard: GuardConfig::default(),
         }
@@ -148,6 +159,11 @@ impl Recognize {
         if !beams.all(|beam| (1..=8).contains(&beam)) {
             return Err(Error::new(Code::InvalidPipeline, "recognize: beam must be from 1 to 8"));
         }
+        if !(config.homophones.is_finite() && config.homophones >= 0.0) {
+            return Err(Error::new(Code::InvalidPipeline, "recognize: homophones must be 0 or more"));
+        }
+        script::load()?;
+        homophones::load();
         Ok(Self { config: config.clone(), pool })
     }
 
@@ -160,7 +176,7 @@ impl Recognize {
     pub async fn run(&self, pass: Pass, clips: Vec<Clip>, hotwords: &[String]) -> Result<Vec<Words>> {
         let settings = self.pass(pass);
         let (audio, map) = pack::join(clips);
-        let prompt = self.prompt(hotwords);
+        let prompt = Some(self.config.prompt.clone()).filter(|prompt| !prompt.is_empty());
         let seconds = audio.len() as f32 / SAMPLE_RATE_HZ as f32;
         let request = RecognizeRequest {
             audio,
@@ -193,7 +209,30 @@ impl Recognize {
             }
             last_stretch = stretch;
         }
-        Ok(words)
+        self.rewrite(words, hotwords).await
+    }
+
+    /// Writes what was heard right and written wrong as it was meant.
+    async fn rewrite(&self, mut words: Vec<Words>, hotwords: &[String]) -> Result<Vec<Words>> {
+        if words.is_empty() {
+            return Ok(words);
+        }
+        let cost = self.config.homophones;
+        let hotwords = Hotwords::new(if self.config.hotwords { hotwords } else { &[] });
+        // A few milliseconds of reckoning for a long text.
+        tokio::task::spawn_blocking(move || {
+            for words in &mut words {
+                let mut text: Vec<char> = script::simplified(&words.text).chars().collect();
+                let fixed = hotwords.write(&mut text);
+                if cost > 0.0 {
+                    text = homophones::settle(&text, &fixed, cost);
+                }
+                words.text = text.into_iter().collect();
+            }
+            words
+        })
+        .await
+        .map_err(Error::internal)
     }
 
     /// Whether a piece goes on with the sentence before it. Whisper cuts at every breath; a moment needs the
@@ -214,14 +253,5 @@ impl Recognize {
             Pass::Live => &self.config.live,
             Pass::Batch => &self.config.batch,
         }
-    }
-
-    fn prompt(&self, hotwords: &[String]) -> Option<String> {
-        let mut prompt = self.config.prompt.clone();
-        if self.config.hotwords && !hotwords.is_empty() {
-            prompt.push_str(&hotwords.join("，"));
-            prompt.push('。');
-        }
-        (!prompt.is_empty()).then_some(prompt)
     }
 }
