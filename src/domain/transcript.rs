@@ -26,7 +26,8 @@ pub struct Segment {
     pub end_ms: Millis,
     /// The shown text: Simplified, punctuated, business numbers, personal data masked.
     pub text: String,
-    /// The recogniser's own words: Simplified and masked, nothing else changed.
+    /// What `recognize` made of the sound, hotwords and homophones mended: Simplified and masked, numbers and
+    /// marks as they were heard.
     pub raw_text: String,
     /// Who spoke, if known.
     pub speaker: Option<Speaker>,

@@ -15,6 +15,7 @@ use crate::engine::candidate::{self, Classifier, Shadow};
 use crate::engine::{self, EngineConfig, Engines};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::{Catalog, Pipeline, session};
+use crate::stage::recognize::warm_up;
 use crate::store::Choice;
 
 /// Loads and checks a classifier by its name; blocks.
@@ -79,7 +80,11 @@ impl Hearing {
             let models_dir = models_dir.clone();
             Arc::new(move |name| candidate::load(&models_dir, name))
         };
-        let loading = tokio::task::spawn_blocking(move || engine::load(&models_dir, &engine_config));
+        let recognize = pipeline.stages.recognize.clone();
+        let loading = tokio::task::spawn_blocking(move || {
+            warm_up(&recognize);
+            engine::load(&models_dir, &engine_config)
+        });
         Ok(Self::of(pipeline, loading.await.map_err(Error::internal)??, load))
     }
 

@@ -66,7 +66,7 @@ pub struct Segment {
     /// The shown text.
     #[schema(example = "这套一共28.8万元，月底前签可以打9折。")]
     pub text: String,
-    /// The recogniser's own words.
+    /// The recognised words before numbers and marks are written.
     pub raw_text: String,
     /// `rep`, `customer`, or null where it is not known.
     pub speaker: Option<String>,

@@ -22,9 +22,12 @@ fn setup(pass: Pass) -> SessionSetup {
 
 /// Feeds `bytes` in chunks and collects every event.
 async fn run(pass: Pass, bytes: Vec<u8>, chunk: usize) -> Vec<SessionEvent> {
+    run_with(setup(pass), bytes, chunk).await
+}
+
+async fn run_with(setup: SessionSetup, bytes: Vec<u8>, chunk: usize) -> Vec<SessionEvent> {
     let pipeline = Catalog::load(None).unwrap().get("visit").unwrap();
-    let SessionHandle { input, mut events } =
-        start(&pipeline, &fake::engines().unwrap(), setup(pass)).unwrap();
+    let SessionHandle { input, mut events } = start(&pipeline, &fake::engines().unwrap(), setup).unwrap();
     let feed = async move {
         for piece in bytes.chunks(chunk) {
             input.send(SessionInput::Audio(piece.to_vec())).await.unwrap();
@@ -93,6 +96,22 @@ async fn chunks_do_not_matter() {
     let cut = run(Pass::Batch, bytes, 333).await;
     assert_eq!(result(&whole).segments, result(&cut).segments);
     assert_eq!(result(&whole).summary, result(&cut).summary);
+}
+
+#[tokio::test]
+async fn what_sounds_like_a_hotword_is_written_as_one() {
+    // One for each of the fake recogniser's lines: 月底前, 合同发, 方案发.
+    let hotwords = ["悦迪钱", "何彤法", "芳庵法"].map(str::to_owned);
+    for pass in [Pass::Live, Pass::Batch] {
+        for (given, written) in [(hotwords.to_vec(), true), (Vec::new(), false)] {
+            let setup = SessionSetup { hotwords: given, ..setup(pass) };
+            let events = run_with(setup, bursts(&[(500, 2_500), (1_000, 0)]), 3_200).await;
+            let segments = &result(&events).segments;
+            assert_eq!(segments.len(), 1);
+            let is_written = hotwords.iter().any(|word| segments[0].text.contains(word));
+            assert_eq!(is_written, written, "{pass:?}: {:?}", segments[0].text);
+        }
+    }
 }
 
 #[tokio::test]

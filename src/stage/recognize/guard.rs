@@ -68,7 +68,8 @@ fn fold_loops(text: &str) -> String {
     out.into_iter().collect()
 }
 
-fn is_digit(c: char) -> bool {
+/// A figure, or a character that numbers are spoken with.
+pub(super) fn is_digit(c: char) -> bool {
     c.is_ascii_digit() || "零〇一二三四五六七八九十幺两百千万".contains(c)
 }
 

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::guard::is_digit;
 use crate::stage::mandarin::sounds::syllable;
 
 /// Before an utterance, after it, any number, any word of Latin letters, as in `models/homophones/build.py`.
@@ -27,8 +28,6 @@ const BEHIND: f32 = 14.0;
 /// A character that came once only may be a slip of the pen, so nothing is changed into it.
 const KNOWN: u32 = 2;
 
-const NUMERALS: &str = "零〇一二两三四五六七八九幺十百千万亿点";
-
 static COUNTS: LazyLock<Counts> =
     LazyLock::new(|| Counts::read(include_str!("../../../models/homophones/counts.tsv")));
 
@@ -37,27 +36,32 @@ struct Counts {
     runs: HashMap<u64, u32>,
     /// By what stands before: how much followed it, and how many different characters.
     after: HashMap<u64, (u32, u32)>,
-    /// Characters by syllable.
+    /// Characters that may be meant, by syllable; no figures.
     alike: HashMap<&'static str, Vec<char>>,
 }
 
-/// Up to three characters in one number.
-fn key(run: &[char]) -> u64 {
-    run.iter().fold(0, |key, c| key << 21 | u64::from(u32::from(*c)))
+/// Bits of a character.
+const CHARACTER: u32 = 21;
+
+/// Up to three characters in one number; without its last bits it is the key of all but the last.
+fn key(run: impl IntoIterator<Item = char>) -> u64 {
+    run.into_iter().fold(0, |key, c| key << CHARACTER | u64::from(u32::from(c)))
 }
 
 impl Counts {
     fn read(table: &str) -> Self {
-        let mut counts = Self { runs: HashMap::new(), after: HashMap::new(), alike: HashMap::new() };
+        let runs = HashMap::with_capacity(table.lines().count());
+        let mut counts = Self { runs, after: HashMap::new(), alike: HashMap::new() };
         for line in table.lines() {
             let Some((run, count)) = line.split_once('\t') else { continue };
-            let (run, count): (Vec<char>, u32) = (run.chars().collect(), count.parse().unwrap_or(0));
-            counts.runs.insert(key(&run), count);
-            let Some((last, before)) = run.split_last() else { continue };
-            let after = counts.after.entry(key(before)).or_default();
+            let (key, count) = (key(run.chars()), count.parse().unwrap_or(0));
+            counts.runs.insert(key, count);
+            let before = key >> CHARACTER;
+            let after = counts.after.entry(before).or_default();
             *after = (after.0 + count, after.1 + 1);
-            if let (true, Some(sound)) = (before.is_empty() && count >= KNOWN, syllable(*last)) {
-                counts.alike.entry(sound).or_default().push(*last);
+            let alone = run.chars().next().filter(|c| before == 0 && count >= KNOWN && !is_figure(*c));
+            if let Some((c, sound)) = alone.and_then(|c| Some((c, syllable(c)?))) {
+                counts.alike.entry(sound).or_default().push(c);
             }
         }
         counts
@@ -67,14 +71,14 @@ impl Counts {
     fn probability(&self, run: &[char]) -> f32 {
         let Some((_, shorter)) = run.split_first() else { return 1.0 / ALPHABET };
         let rest = self.probability(shorter);
-        let before = run.split_last().map_or(0, |(_, before)| key(before));
-        let Some((total, kinds)) = self.after.get(&before) else { return rest };
-        let count = self.runs.get(&key(run)).copied().unwrap_or(0);
+        let key = key(run.iter().copied());
+        let Some((total, kinds)) = self.after.get(&(key >> CHARACTER)) else { return rest };
+        let count = self.runs.get(&key).copied().unwrap_or(0);
         (count as f32 + *kinds as f32 * rest) / (total + kinds) as f32
     }
 }
 
-/// Reads the counts, once, so that nobody waits for them later.
+/// Reads the counts, once, so that nobody waits for them later: a sixth of a second.
 pub(super) fn load() {
     LazyLock::force(&COUNTS);
 }
@@ -82,7 +86,7 @@ pub(super) fn load() {
 /// Whether two characters often stand side by side in sales visits.
 pub(super) fn is_common_pair(pair: [char; 2]) -> bool {
     const OFTEN: u32 = 3;
-    COUNTS.runs.get(&key(&pair)).is_some_and(|count| *count >= OFTEN)
+    COUNTS.runs.get(&key(pair)).is_some_and(|count| *count >= OFTEN)
 }
 
 /// One sentence so far.
@@ -105,7 +109,7 @@ pub(super) fn settle(text: &[char], fixed: &[bool], cost: f32) -> Vec<char> {
         let (before, after) = (neighbour(n.checked_sub(1)), neighbour(Some(n + 1)));
         let stays = fixed.get(unit.at).copied().unwrap_or(false) || is_steady(before, unit.counted, after);
         let alike = syllable(unit.counted).filter(|_| !stays).and_then(|sound| COUNTS.alike.get(sound));
-        let others = alike.into_iter().flatten().filter(|c| **c != unit.counted && !NUMERALS.contains(**c));
+        let others = alike.into_iter().flatten().filter(|c| **c != unit.counted);
         let choices: Vec<(char, f32)> =
             [(unit.counted, 0.0)].into_iter().chain(others.map(|c| (*c, cost))).collect();
         let mut grown: HashMap<[char; 2], Sentence> = HashMap::new();
@@ -148,8 +152,13 @@ pub(super) fn settle(text: &[char], fixed: &[bool], cost: f32) -> Vec<char> {
 /// Whether a character is not to be touched: figures are read one by one, and before Latin letters stands the
 /// province of a number plate.
 fn is_steady(before: Option<char>, c: char, after: Option<char>) -> bool {
-    let figure = |c: Option<char>| c.is_some_and(|c| c == NUMBER || NUMERALS.contains(c));
-    after == Some(LATIN) || figure(Some(c)) && (figure(before) || figure(after))
+    let beside = |c: Option<char>| c.is_some_and(is_figure);
+    after == Some(LATIN) || is_figure(c) && (beside(before) || beside(after))
+}
+
+/// What numbers are made of, [`NUMBER`] as well.
+fn is_figure(c: char) -> bool {
+    is_digit(c) || matches!(c, '亿' | '点')
 }
 
 /// A character that is counted, or a number or Latin word as one, and where it begins in the text.
@@ -211,7 +220,7 @@ mod tests {
             prop_assert_eq!(old.len(), new.len());
             for (old, new) in old.iter().zip(&new) {
                 prop_assert!(old == new || syllable(*old).is_some() && syllable(*old) == syllable(*new));
-                prop_assert!(old == new || !NUMERALS.contains(*new));
+                prop_assert!(old == new || !is_figure(*new));
             }
         }
     }

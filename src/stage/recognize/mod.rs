@@ -122,7 +122,7 @@ pub struct Clip {
 pub struct Words {
     /// Where, in the visit.
     pub span: Span,
-    /// The words as recognised.
+    /// The words, with hotwords and homophones as they were meant.
     pub text: String,
     /// Mean token probability, 0..=1.
     pub confidence: f32,
@@ -148,6 +148,13 @@ pub struct Recognize {
     pool: Pool<dyn Recognizer>,
 }
 
+/// Reads what a pass needs besides its model, so that the first visit does not wait for it. Blocks.
+pub fn warm_up(config: &RecognizeConfig) {
+    if config.hotwords || config.homophones > 0.0 {
+        homophones::load();
+    }
+}
+
 impl Recognize {
     /// Recognises with the model in `pool`.
     pub fn new(config: &RecognizeConfig, pool: Pool<dyn Recognizer>) -> Result<Self> {
@@ -162,8 +169,6 @@ impl Recognize {
         if !(config.homophones.is_finite() && config.homophones >= 0.0) {
             return Err(Error::new(Code::InvalidPipeline, "recognize: homophones must be 0 or more"));
         }
-        script::load()?;
-        homophones::load();
         Ok(Self { config: config.clone(), pool })
     }
 
