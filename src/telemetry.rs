@@ -15,6 +15,8 @@ pub const LIVE_STREAMS: &str = "visitscribe_live_streams";
 pub const AUDIO_BYTES: &str = "visitscribe_audio_bytes_total";
 /// Segments made final.
 pub const FINALS: &str = "visitscribe_finals_total";
+/// Segments that the second pass corrected.
+pub const CORRECTIONS: &str = "visitscribe_corrections_total";
 /// Moments found; label `kind`.
 pub const MOMENTS: &str = "visitscribe_moments_total";
 /// Visits that reached a state; label `state`.

@@ -86,14 +86,18 @@ mod tests {
 
     fn moment(n: usize) -> Moment {
         let body = json!({
-            "id": MomentId::nth(n), "kind": "objection_handling", "start_ms": 0, "end_ms": 1, "segment_ids": [],
+            "id": MomentId(format!("mom_{n:04}")), "kind": "objection_handling", "start_ms": 0, "end_ms": 1, "segment_ids": [],
             "score": 0.9, "evidence": "", "slots": {}
         });
         serde_json::from_value(body).unwrap()
     }
 
     fn dismissing(n: usize) -> Confirmation {
-        Confirmation { version: 1, dismissed: [MomentId::nth(n)].into(), ..Confirmation::default() }
+        Confirmation {
+            version: 1,
+            dismissed: [MomentId(format!("mom_{n:04}"))].into(),
+            ..Confirmation::default()
+        }
     }
 
     #[test]
@@ -112,9 +116,13 @@ mod tests {
         let field = |value: &str, ids: &[usize]| CardField {
             value: json!(value),
             confidence: 0.5,
-            evidence: ids.iter().map(|n| MomentId::nth(*n)).collect(),
+            evidence: ids.iter().map(|n| MomentId(format!("mom_{n:04}"))).collect(),
         };
-        let chip = |n| Chip { kind: MomentKind::Quote, label: "".into(), moment_id: MomentId::nth(n) };
+        let chip = |n| Chip {
+            kind: MomentKind::Quote,
+            label: "".into(),
+            moment_id: MomentId(format!("mom_{n:04}")),
+        };
         let mut card = Card {
             id: CardId("crd_1".into()),
             visit_id: VisitId("vis_1".into()),

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     fn card() -> Card {
-        let field = |value| CardField { value, confidence: 0.5, evidence: vec![MomentId::nth(1)] };
+        let field = |value| CardField { value, confidence: 0.5, evidence: vec![MomentId("mom_0001".into())] };
         Card {
             id: CardId("crd_1".into()),
             visit_id: VisitId("vis_1".into()),

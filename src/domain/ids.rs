@@ -1,9 +1,11 @@
 //! Identifiers. Those of stored things are a prefix and a time-ordered random part (`vis_0199...`); those of
-//! segments and moments count within one visit, so that two runs over the same audio name things alike.
+//! segments and moments are named by their place in one visit, so that two runs over the same audio name things alike.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use super::moment::MomentKind;
 
 macro_rules! stored_id {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
@@ -52,19 +54,12 @@ stored_id! {
     DeliveryId = "dlv_";
 }
 
-macro_rules! counted_id {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+macro_rules! visit_id {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub String);
-
-        impl $name {
-            /// The `n`-th of its visit, counted from 1.
-            pub fn nth(n: usize) -> Self {
-                Self(format!(concat!($prefix, "{:04}"), n))
-            }
-        }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,9 +69,25 @@ macro_rules! counted_id {
     )*};
 }
 
-counted_id! {
-    /// A segment of a visit's transcript.
-    SegmentId = "seg_";
-    /// A key moment of a visit.
-    MomentId = "mom_";
+visit_id! {
+    /// A segment of a visit's transcript: `seg_0001`.
+    SegmentId;
+    /// A key moment of a visit: `mom_0001_quote`.
+    MomentId;
+}
+
+impl SegmentId {
+    /// The `n`-th of its visit, counted from 1.
+    pub fn nth(n: usize) -> Self {
+        Self(format!("seg_{n:04}"))
+    }
+}
+
+impl MomentId {
+    /// The one of this kind in a segment; there is at most one. It keeps its name when the segment is judged
+    /// again.
+    pub fn of(segment: &SegmentId, kind: MomentKind) -> Self {
+        let number = segment.0.trim_start_matches("seg_");
+        Self(format!("mom_{number}_{}", kind.as_str()))
+    }
 }

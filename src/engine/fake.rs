@@ -90,10 +90,10 @@ impl MomentClassifier for FakeSteps {
     }
 }
 
-/// All three fakes on one thread each.
+/// All three fakes: two recognisers, as a second pass needs, and one of each other.
 pub fn engines() -> Result<Engines, EngineError> {
     Ok(Engines {
-        recognizer: Pool::start("fake-recognizer", 1, 64, || {
+        recognizer: Pool::start("fake-recognizer", 2, 64, || {
             Ok(Box::new(FakeRecognizer) as Box<dyn Recognizer>)
         })?,
         voice: Pool::start("fake-voice", 1, 64, || Ok(Box::new(FakeVoice) as Box<dyn VoiceDetector>))?,

@@ -21,7 +21,7 @@ pub mod whisper;
 mod window;
 
 pub use load::{EngineConfig, load};
-pub use pool::{Lane, Pool, PoolError};
+pub use pool::{Expected, Lane, Pool, PoolError};
 
 use crate::domain::time::Millis;
 

@@ -1,4 +1,5 @@
-//! A pool of threads that each own one model, fed by two bounded queues: live work first, the rest after.
+//! A pool of threads that each own one model, fed by three bounded queues: live work first, the rest after.
+//! While live work may come, the rest leaves one thread free for it ([`Pool::expect_live`]).
 //!
 //! A model is built on its thread and never leaves it. A full queue makes the sender wait (async) or fail at
 //! once (`try_`-less on purpose: who waits holds the back-pressure). Work whose client has gone is dropped
@@ -17,7 +18,9 @@ use super::{EngineError, Job};
 pub enum Lane {
     /// Somebody is waiting for it right now.
     Live,
-    /// It may wait until no live work is there.
+    /// The second look at a visit that goes on: its worth ends with the visit.
+    Second,
+    /// It may wait until nothing else is there.
     Deferred,
 }
 
@@ -37,8 +40,29 @@ type Factory<M> = Arc<dyn Fn() -> Result<Box<M>, EngineError> + Send + Sync>;
 
 struct Queues<M: ?Sized> {
     live: VecDeque<Task<M>>,
+    second: VecDeque<Task<M>>,
     deferred: VecDeque<Task<M>>,
+    /// Threads that are at work which is not live.
+    behind: usize,
+    /// Those who said that live work may come.
+    expected: usize,
     open: bool,
+}
+
+impl<M: ?Sized> Queues<M> {
+    /// The next task for one of `workers` threads, and whether it is live.
+    fn next(&mut self, workers: usize) -> Option<(Task<M>, bool)> {
+        if let Some(task) = self.live.pop_front() {
+            return Some((task, true));
+        }
+        let most = if self.expected > 0 { workers.saturating_sub(1).max(1) } else { workers };
+        if self.behind >= most {
+            return None;
+        }
+        let task = self.second.pop_front().or_else(|| self.deferred.pop_front())?;
+        self.behind += 1;
+        Some((task, false))
+    }
 }
 
 struct Shared<M: ?Sized> {
@@ -60,8 +84,19 @@ pub struct Pool<M: ?Sized + 'static> {
 struct Inner<M: ?Sized + 'static> {
     shared: Arc<Shared<M>>,
     live_places: Semaphore,
+    second_places: Semaphore,
     deferred_places: Semaphore,
     workers: usize,
+}
+
+/// Live work may come for as long as this is held.
+pub struct Expected<M: ?Sized + 'static>(Pool<M>);
+
+impl<M: ?Sized> Drop for Expected<M> {
+    fn drop(&mut self) {
+        self.0.inner.shared.lock().expected -= 1;
+        self.0.inner.shared.work.notify_all();
+    }
 }
 
 impl<M: ?Sized> Clone for Pool<M> {
@@ -81,13 +116,21 @@ impl<M: ?Sized + 'static> Pool<M> {
         factory: impl Fn() -> Result<Box<M>, EngineError> + Send + Sync + 'static,
     ) -> Result<Self, EngineError> {
         let shared = Arc::new(Shared {
-            queues: Mutex::new(Queues { live: VecDeque::new(), deferred: VecDeque::new(), open: true }),
+            queues: Mutex::new(Queues {
+                live: VecDeque::new(),
+                second: VecDeque::new(),
+                deferred: VecDeque::new(),
+                behind: 0,
+                expected: 0,
+                open: true,
+            }),
             work: Condvar::new(),
         });
         let pool = Self {
             inner: Arc::new(Inner {
                 shared: shared.clone(),
                 live_places: Semaphore::new(queue.max(1)),
+                second_places: Semaphore::new(queue.max(1)),
                 deferred_places: Semaphore::new(queue.max(1)),
                 workers: workers.max(1),
             }),
@@ -98,7 +141,7 @@ impl<M: ?Sized + 'static> Pool<M> {
             let (shared, factory, built) = (shared.clone(), factory.clone(), built.clone());
             thread::Builder::new()
                 .name(format!("{name}-{n}"))
-                .spawn(move || own_model(&shared, &factory, &built))
+                .spawn(move || own_model(&shared, workers.max(1), &factory, &built))
                 .map_err(|e| EngineError::Failed(format!("cannot start a thread: {e}")))?;
         }
         drop(built);
@@ -114,16 +157,23 @@ impl<M: ?Sized + 'static> Pool<M> {
         self.inner.workers
     }
 
-    /// Jobs that wait, both lanes.
+    /// Jobs that wait, all lanes.
     pub fn waiting(&self) -> usize {
         let queues = self.inner.shared.lock();
-        queues.live.len() + queues.deferred.len()
+        queues.live.len() + queues.second.len() + queues.deferred.len()
+    }
+
+    /// Says that live work may come: from now on the other lanes leave one thread free, where there are several.
+    pub fn expect_live(&self) -> Expected<M> {
+        self.inner.shared.lock().expected += 1;
+        Expected(self.clone())
     }
 
     /// Runs a job, waiting for a place in its lane first. Dropping the future drops a job that has not begun.
     pub async fn run<J: Job<M>>(&self, lane: Lane, job: J) -> Result<J::Reply, PoolError> {
         let places = match lane {
             Lane::Live => &self.inner.live_places,
+            Lane::Second => &self.inner.second_places,
             Lane::Deferred => &self.inner.deferred_places,
         };
         let _place = places.acquire().await.map_err(|_| PoolError::Gone)?;
@@ -138,6 +188,7 @@ impl<M: ?Sized + 'static> Pool<M> {
             let mut queues = self.inner.shared.lock();
             match lane {
                 Lane::Live => queues.live.push_back(task),
+                Lane::Second => queues.second.push_back(task),
                 Lane::Deferred => queues.deferred.push_back(task),
             }
         }
@@ -156,6 +207,7 @@ impl<M: ?Sized> Drop for Inner<M> {
 /// A worker's life: build the model, run tasks until the pool closes, rebuild after a panic.
 fn own_model<M: ?Sized>(
     shared: &Shared<M>,
+    workers: usize,
     factory: &Factory<M>,
     built: &std::sync::mpsc::Sender<Result<(), EngineError>>,
 ) {
@@ -169,9 +221,13 @@ fn own_model<M: ?Sized>(
             return;
         }
     };
-    while let Some(task) = next_task(shared) {
+    while let Some((task, live)) = next_task(shared, workers) {
         let run = std::panic::AssertUnwindSafe(|| task(&mut *model));
-        if std::panic::catch_unwind(run).is_err() {
+        let outcome = std::panic::catch_unwind(run);
+        if !live {
+            shared.lock().behind -= 1;
+        }
+        if outcome.is_err() {
             tracing::error!("a model panicked; it is loaded anew");
             match factory() {
                 Ok(fresh) => model = fresh,
@@ -184,15 +240,64 @@ fn own_model<M: ?Sized>(
     }
 }
 
-fn next_task<M: ?Sized>(shared: &Shared<M>) -> Option<Task<M>> {
+fn next_task<M: ?Sized>(shared: &Shared<M>, workers: usize) -> Option<(Task<M>, bool)> {
     let mut queues = shared.lock();
     loop {
-        if let Some(task) = queues.live.pop_front().or_else(|| queues.deferred.pop_front()) {
+        if let Some(task) = queues.next(workers) {
             return Some(task);
         }
         if !queues.open {
             return None;
         }
         queues = shared.work.wait(queues).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Says that it began, and waits until it may end.
+    struct Wait(mpsc::Sender<()>, mpsc::Receiver<()>);
+
+    impl Job<()> for Wait {
+        type Reply = ();
+        fn run(self, (): &mut ()) -> Result<(), EngineError> {
+            // The test may be gone already.
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+            Ok(())
+        }
+    }
+
+    /// Sends a job off; tells its beginning, and lets it end when dropped.
+    fn send(pool: &Pool<()>, lane: Lane) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let ((began, begins), (ends, end)) = (mpsc::channel(), mpsc::channel());
+        let pool = pool.clone();
+        tokio::spawn(async move { pool.run(lane, Wait(began, end)).await });
+        (begins, ends)
+    }
+
+    #[tokio::test]
+    async fn one_thread_stays_free_while_live_work_may_come() {
+        let pool: Pool<()> = Pool::start("test", 2, 8, || Ok(Box::new(()))).unwrap();
+        let expected = pool.expect_live();
+        let (first, go_on) = send(&pool, Lane::Deferred);
+        tokio::task::yield_now().await;
+        first.recv().unwrap();
+        let (second, _last) = send(&pool, Lane::Second);
+        let (live, live_end) = send(&pool, Lane::Live);
+        tokio::task::yield_now().await;
+        live.recv().unwrap();
+        drop(live_end);
+        while pool.inner.shared.lock().second.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(second.try_recv().is_err(), "it waits though a thread is free");
+        drop(expected);
+        second.recv().unwrap();
+        drop(go_on);
     }
 }

@@ -38,6 +38,7 @@ fn describe() {
     metrics::describe_gauge!(telemetry::LIVE_STREAMS, "Live visits with an open stream");
     metrics::describe_counter!(telemetry::AUDIO_BYTES, "Audio bytes made durable");
     metrics::describe_counter!(telemetry::FINALS, "Segments made final");
+    metrics::describe_counter!(telemetry::CORRECTIONS, "Segments whose words the second pass corrected");
     metrics::describe_counter!(telemetry::MOMENTS, "Moments found");
     metrics::describe_counter!(telemetry::VISITS, "Visits that reached a state");
     metrics::describe_counter!(telemetry::DELIVERIES, "Webhook attempts");

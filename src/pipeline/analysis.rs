@@ -42,8 +42,8 @@ pub struct Heard {
 pub enum News {
     /// A finished segment.
     Segment(Segment),
-    /// A moment in the segments before.
-    Moment(Moment),
+    /// The moments of a segment told before; there may be none.
+    Judged(SegmentId, Vec<Moment>),
 }
 
 /// One visit's text, growing.
@@ -183,10 +183,10 @@ impl Analysis {
     }
 
     /// The moments of the first segment that has not been judged.
-    async fn judge_next(&mut self) -> Result<Vec<News>> {
+    async fn judge_next(&mut self) -> Result<Option<News>> {
         let at = self.judged;
         self.judged += 1;
-        let Some(segment) = self.segments.get(at) else { return Ok(Vec::new()) };
+        let Some(segment) = self.segments.get(at) else { return Ok(None) };
         let recent = self.segments.get(at.saturating_sub(CONTEXT)..at).unwrap_or_default();
         let raws: Vec<String> = recent.iter().map(|s| s.raw_text.clone()).collect();
         let texts: Vec<String> = recent.iter().map(|s| s.text.clone()).collect();
@@ -198,7 +198,7 @@ impl Analysis {
         let mut fresh = Vec::new();
         for found in detected {
             fresh.push(Moment {
-                id: MomentId::nth(self.moments.len() + fresh.len() + 1),
+                id: MomentId::of(&segment.id, found.kind),
                 kind: found.kind,
                 start_ms: segment.start_ms,
                 end_ms: segment.end_ms,
@@ -211,12 +211,19 @@ impl Analysis {
         }
         self.timings.add("extract", begin);
         self.moments.extend(fresh.iter().cloned());
-        Ok(fresh.into_iter().map(News::Moment).collect())
+        Ok(Some(News::Judged(segment.id.clone(), fresh)))
     }
 
     /// Time spent elsewhere for this visit, to be reported with the rest.
     pub fn spent(&mut self, stage: &'static str, begin: Instant) {
         self.timings.add(stage, begin);
+    }
+
+    /// Adds the time that another analysis of this visit took.
+    pub fn add_times(&mut self, other: Self) {
+        for (stage, micros) in other.timings.0 {
+            *self.timings.0.entry(stage).or_default() += micros;
+        }
     }
 
     /// Closes the visit: `gaps` are stretches that failed, silence between segments is added to them.

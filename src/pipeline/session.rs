@@ -7,6 +7,7 @@
 
 mod partial;
 mod run;
+mod second;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{Pipeline, source};
 use crate::domain::audio::{AudioFormat, Samples};
-use crate::domain::ids::SegmentId;
+use crate::domain::ids::{MomentId, SegmentId};
 use crate::domain::moment::Moment;
 use crate::domain::result::VisitResult;
 use crate::domain::time::Millis;
@@ -36,7 +37,7 @@ pub struct SessionSetup {
     pub visit_at: jiff::ZonedDateTime,
     /// Names and terms to expect.
     pub hotwords: Vec<String>,
-    /// Live: partials, each segment at once. Batch: no partials, packed windows.
+    /// Live: partials, each segment at once, and again in packed windows. Batch: packed windows only.
     pub pass: Pass,
     /// Where earlier sessions over the same audio cut on request ([`SessionEvent::Cut`]), in order.
     pub cuts: Vec<Samples>,
@@ -58,10 +59,14 @@ pub enum SessionInput {
 pub enum SessionEvent {
     /// Replaceable text of the segment being spoken.
     Partial(Partial),
-    /// A segment that no longer changes.
+    /// A segment as the first pass heard it.
     Final(Segment),
-    /// A key moment, after the final it rests on.
+    /// The segment of that id as the second pass heard it: other words, the same stretch.
+    Corrected(Segment),
+    /// A key moment, after the final it rests on. One with an id told before replaces that one.
     Moment(Moment),
+    /// A moment told before is none.
+    Retracted(MomentId),
     /// What was heard before this is being made final on request; its finals follow. A session that hears
     /// the audio again must cut here too, or its finals will have other bounds under the same ids.
     Cut(Samples),

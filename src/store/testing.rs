@@ -118,7 +118,10 @@ pub(crate) fn principal(tenant: &TenantId) -> Principal {
 }
 
 pub(crate) fn card(visit: &VisitId) -> Card {
-    let stage = CardField { value: "方案报价".into(), confidence: 0.8, evidence: vec![MomentId::nth(1)] };
+    let stage =
+        CardField {
+            value: "方案报价".into(), confidence: 0.8, evidence: vec![MomentId("mom_0001".into())]
+        };
     Card {
         id: CardId::generate(),
         visit_id: visit.clone(),

@@ -186,10 +186,11 @@ async fn hear(
                 true
             }
             FromServer::Final { segment_id, end_ms, .. } => report.on_final(segment_id, end_ms.0),
-            FromServer::Moment { .. } => {
-                report.moments += 1;
+            FromServer::Moment { moment } => {
+                report.moments.insert(moment["id"].as_str().unwrap_or_default().to_owned());
                 true
             }
+            FromServer::Retracted { moment_id } => report.moments.remove(moment_id),
             FromServer::Gap { .. } => {
                 report.gaps += 1;
                 true

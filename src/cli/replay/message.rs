@@ -34,7 +34,7 @@ pub enum FromServer {
         /// Start of the speech.
         start_ms: Millis,
     },
-    /// A segment that no longer changes.
+    /// A segment that has ended.
     Final {
         /// The segment.
         segment_id: String,
@@ -44,6 +44,18 @@ pub enum FromServer {
         start_ms: Millis,
         /// End of the speech.
         end_ms: Millis,
+    },
+    /// Other words of a segment that has ended.
+    Corrected {
+        /// The words.
+        text: String,
+        /// Start of the speech.
+        start_ms: Millis,
+    },
+    /// A moment told before is none.
+    Retracted {
+        /// Which.
+        moment_id: String,
     },
     /// A key moment.
     Moment {

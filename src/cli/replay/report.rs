@@ -19,8 +19,8 @@ pub struct Report {
     pub final_ms: Vec<u64>,
     /// From `stop` to `done`, which names the card.
     pub card_after: Duration,
-    /// Key moments.
-    pub moments: usize,
+    /// Key moments that were told and not taken back.
+    pub moments: HashSet<String>,
     /// Stretches without a transcript.
     pub gaps: usize,
     /// Share of the speech that has a transcript, 0..=1.
@@ -103,7 +103,7 @@ impl fmt::Display for Report {
             seconds / wall.max(0.001),
             self.coverage * 100.0,
             self.ended.len(),
-            self.moments,
+            self.moments.len(),
             self.gaps,
             self.reconnects,
         )?;

@@ -35,6 +35,12 @@ impl Show {
                 self.partial(*start_ms, text, *stable_chars);
             }
             FromServer::Final { text, start_ms, .. } => self.line(&format!("{}  {text}", clock(*start_ms))),
+            FromServer::Corrected { text, start_ms } => {
+                self.line(&format!("{}  {}", clock(*start_ms), style(format!("→ {text}")).dim()));
+            }
+            FromServer::Retracted { moment_id } => {
+                self.line(&style(format!("        ◇ {moment_id} is none")).dim().to_string());
+            }
             FromServer::Moment { moment } => match Moment::deserialize(moment) {
                 Ok(moment) => self.line(&moment_line(&moment)),
                 // Of a kind, or with slots, that this client does not know.

@@ -123,6 +123,10 @@ export class Session {
         tell(this, 'partial');
         tell(this, 'segment');
         return;
+      case 'corrected':
+        this.segments.set(message.segment_id, message);
+        tell(this, 'segment');
+        return;
       case 'partial':
         if (this.segments.has(message.segment_id)) return; // a late one
         this.partial = message;
@@ -130,6 +134,10 @@ export class Session {
         return;
       case 'moment':
         this.moments.set(message.moment.id, message.moment);
+        tell(this, 'moment');
+        return;
+      case 'retracted':
+        this.moments.delete(message.moment_id);
         tell(this, 'moment');
         return;
       case 'degraded': this.degraded = message.level === 'full' ? null : message.level; break;

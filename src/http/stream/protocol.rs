@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Limits;
 use crate::domain::audio::{AudioFormat, Encoding};
 use crate::domain::card::Card;
-use crate::domain::ids::SegmentId;
+use crate::domain::ids::{MomentId, SegmentId};
 use crate::domain::moment::Moment;
 use crate::domain::result::{ModelRef, PipelineRef};
 use crate::domain::time::Millis;
@@ -120,7 +120,7 @@ pub enum FromServer<'a> {
         start_ms: Millis,
         end_ms: Millis,
     },
-    /// Text that stays.
+    /// Text that stays, unless it is `corrected`.
     Final {
         segment_id: &'a SegmentId,
         text: &'a str,
@@ -129,8 +129,19 @@ pub enum FromServer<'a> {
         confidence: f32,
         speaker: Option<Speaker>,
     },
-    /// A key moment.
+    /// What the second pass heard in a segment told before: other words, the same stretch.
+    Corrected {
+        segment_id: &'a SegmentId,
+        text: &'a str,
+        start_ms: Millis,
+        end_ms: Millis,
+        confidence: f32,
+        speaker: Option<Speaker>,
+    },
+    /// A key moment. One with an id told before replaces that one.
     Moment { moment: &'a Moment },
+    /// A moment told before is none.
+    Retracted { moment_id: &'a MomentId },
     /// Audio without a transcript.
     Gap { start_ms: Millis, end_ms: Millis, reason: GapReason },
     /// How much of the live service there is at present.

@@ -108,7 +108,16 @@ impl<'a> Speaker<'a> {
                     confidence: segment.confidence,
                     speaker: segment.speaker,
                 },
+                Entry::Corrected(segment) => FromServer::Corrected {
+                    segment_id: &segment.id,
+                    text: &segment.text,
+                    start_ms: segment.start_ms,
+                    end_ms: segment.end_ms,
+                    confidence: segment.confidence,
+                    speaker: segment.speaker,
+                },
                 Entry::Moment(moment) => FromServer::Moment { moment },
+                Entry::Retracted(moment_id) => FromServer::Retracted { moment_id },
                 Entry::Gap(gap) => {
                     FromServer::Gap { start_ms: gap.start_ms, end_ms: gap.end_ms, reason: gap.reason }
                 }

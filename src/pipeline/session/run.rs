@@ -14,25 +14,26 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 
 use super::partial::Partials;
+use super::second::{Change, Second};
 use super::{CHANNEL, Partial, Pass, SessionEvent, SessionSetup};
 use crate::domain::audio::Samples;
 use crate::domain::time::{Millis, Span};
 use crate::domain::transcript::{Gap, GapReason};
-use crate::engine::{Engines, Lane};
+use crate::engine::{Engines, Expected, Lane, Recognizer};
 use crate::error::{Error, Result};
 use crate::pipeline::source::Sound;
 use crate::pipeline::{Analysis, Heard, News, Pipeline};
-use crate::stage::recognize::{Clip, Recognize, Words};
+use crate::stage::recognize::{Clip, Reading, Recognize, Words};
 use crate::stage::vad::{Speech, Vad};
 
 /// Requests to the recogniser on their way at once; past it no more sound is taken.
 const IN_FLIGHT: usize = 6;
 
-type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(super) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Words of some neighbouring stretches, or why there are none.
 struct Recognized {
-    spans: Vec<Span>,
+    clips: Vec<Clip>,
     words: Result<Vec<Words>>,
     begin: Instant,
 }
@@ -48,6 +49,10 @@ struct Run {
     vad: Vad,
     recognize: Recognize,
     analysis: Analysis,
+    /// Live, where there is one.
+    second: Option<Second>,
+    /// Live.
+    _expected: Option<Expected<dyn Recognizer>>,
     sound: Tape,
     /// Where to cut because an earlier session did; those still ahead.
     cuts: VecDeque<Samples>,
@@ -90,10 +95,22 @@ pub(super) fn spawn(
         Pass::Live => pipeline.stages.vad.live(),
         Pass::Batch => pipeline.stages.vad.clone(),
     };
+    let live = setup.pass == Pass::Live;
+    let recognize = Recognize::new(&pipeline.stages.recognize, engines.recognizer.clone())?;
+    let second = if live && recognize.has_second_pass() {
+        // A shadow counts each text once.
+        let engines = Engines { shadow: None, ..engines.clone() };
+        let analysis = Analysis::new(pipeline, &engines, setup.visit_at.clone())?;
+        Some(Second::new(recognize.clone(), setup.hotwords.clone(), analysis))
+    } else {
+        None
+    };
     let run = Run {
         vad: Vad::new(&vad, engines.voice.clone())?,
-        recognize: Recognize::new(&pipeline.stages.recognize, engines.recognizer.clone())?,
+        _expected: live.then(|| recognize.expect_live()),
+        recognize,
         analysis: Analysis::new(pipeline, engines, setup.visit_at.clone())?,
+        second,
         cuts: setup.cuts.iter().copied().collect(),
         setup,
         sound: Tape::default(),
@@ -124,6 +141,7 @@ impl Run {
                 biased;
                 Some(recognized) = self.waiting.next() => self.settle(recognized).await?,
                 hypothesis = next(&mut self.hypothesis) => self.show(hypothesis).await?,
+                readings = again(&mut self.second) => self.revise(readings).await?,
                 () = self.events.closed() => return Err(Stop::Abandoned),
                 sound = sounds.recv(), if room => match sound {
                     Some(Sound::Samples(samples)) => self.listen(samples).await?,
@@ -198,15 +216,11 @@ impl Run {
             (self.recognize.clone(), self.setup.pass, self.setup.hotwords.clone());
         self.waiting.push_back(Box::pin(async move {
             let begin = Instant::now();
-            let spans = clips
-                .iter()
-                .map(|c| Span { start_ms: c.speech.start.to_millis(), end_ms: c.speech.end.to_millis() })
-                .collect();
             let mut words = recognize.run(pass, clips.clone(), &hotwords).await;
             if words.is_err() {
-                words = recognize.run(pass, clips, &hotwords).await;
+                words = recognize.run(pass, clips.clone(), &hotwords).await;
             }
-            Recognized { spans, words, begin }
+            Recognized { clips, words, begin }
         }));
     }
 
@@ -249,32 +263,61 @@ impl Run {
         // Requests overlap; time in which two were under way counts once.
         self.analysis.spent("recognize", recognized.begin.max(self.settled));
         self.settled = Instant::now();
+        self.recognized_ms = recognized.clips.last().map_or(self.recognized_ms, |c| c.speech.end.to_millis());
         match recognized.words {
             Ok(words) => {
-                for word in words {
-                    let heard = Heard { span: word.span, text: word.text, confidence: word.confidence };
+                let heard: Vec<Heard> = words.into_iter().map(heard).collect();
+                if let Some(second) = &mut self.second {
+                    second.hear(recognized.clips, heard.clone());
+                }
+                for heard in heard {
                     let news = self.analysis.push(heard).await?;
                     self.report(news).await?;
                 }
             }
             Err(error) => {
                 tracing::warn!(code = error.code.as_str(), "a stretch of speech could not be recognised");
-                for span in &recognized.spans {
-                    let gap = gap(*span, GapReason::EngineFailed);
+                for Clip { speech, .. } in recognized.clips {
+                    let span = Span { start_ms: speech.start.to_millis(), end_ms: speech.end.to_millis() };
+                    let gap = gap(span, GapReason::EngineFailed);
                     self.gaps.push(gap.clone());
                     self.emit(SessionEvent::Gap(gap)).await?;
                 }
             }
         }
-        self.recognized_ms = recognized.spans.last().map_or(self.recognized_ms, |s| s.end_ms);
         self.progress().await
     }
 
     async fn report(&mut self, news: Vec<News>) -> Result<(), Stop> {
         for item in news {
-            let event = match item {
-                News::Segment(segment) => SessionEvent::Final(segment),
-                News::Moment(moment) => SessionEvent::Moment(moment),
+            if let Some(second) = &mut self.second {
+                second.note(&item);
+            }
+            match item {
+                News::Segment(segment) => self.emit(SessionEvent::Final(segment)).await?,
+                News::Judged(_, moments) => {
+                    for moment in moments {
+                        self.emit(SessionEvent::Moment(moment)).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what the second pass made of a window.
+    async fn revise(&mut self, readings: Result<Vec<Option<Reading>>>) -> Result<(), Stop> {
+        let Some(second) = &mut self.second else { return Ok(()) };
+        let changes = second.revise(readings).await?;
+        self.correct(changes).await
+    }
+
+    async fn correct(&mut self, changes: Vec<Change>) -> Result<(), Stop> {
+        for change in changes {
+            let event = match change {
+                Change::Segment(segment) => SessionEvent::Corrected(segment),
+                Change::Moment(moment) => SessionEvent::Moment(moment),
+                Change::Retracted(id) => SessionEvent::Retracted(id),
             };
             self.emit(event).await?;
         }
@@ -306,8 +349,15 @@ impl Run {
         let ended = self.vad.finish(self.lane()).await?;
         self.take(ended);
         self.drain().await?;
-        let duration = self.sound.end().to_millis();
-        let result = self.analysis.finish(duration, self.speech.to_millis(), self.gaps);
+        let (duration, speech) = (self.sound.end().to_millis(), self.speech.to_millis());
+        let result = match self.second.take() {
+            Some(mut second) => {
+                let changes = second.close().await?;
+                self.correct(changes).await?;
+                second.finish(self.analysis, duration, speech, self.gaps)
+            }
+            None => self.analysis.finish(duration, speech, self.gaps),
+        };
         self.events.send(SessionEvent::Done(Box::new(result))).await.map_err(|_| Stop::Abandoned)
     }
 
@@ -342,6 +392,18 @@ async fn next(hypothesis: &mut Option<Task<Hypothesis>>) -> Hypothesis {
         }
         None => std::future::pending().await,
     }
+}
+
+/// What the second pass heard; never ready if nothing is asked of it.
+async fn again(second: &mut Option<Second>) -> Result<Vec<Option<Reading>>> {
+    match second {
+        Some(second) => second.readings().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn heard(words: Words) -> Heard {
+    Heard { span: words.span, text: words.text, confidence: words.confidence }
 }
 
 fn gap(span: Span, reason: GapReason) -> Gap {

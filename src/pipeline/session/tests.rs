@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::domain::audio::Encoding;
 use crate::domain::transcript::GapReason;
-use crate::engine::fake;
+use crate::engine::{EncoderWindow, EngineError, Piece, Pool, RecognizeRequest, Recognizer, fake};
 use crate::pipeline::{Catalog, visit_time};
 
 const RAW: AudioFormat = AudioFormat { encoding: Encoding::PcmS16le, sample_rate: 16_000, channels: 1 };
@@ -112,6 +114,96 @@ async fn what_sounds_like_a_hotword_is_written_as_one() {
             assert_eq!(is_written, written, "{pass:?}: {:?}", segments[0].text);
         }
     }
+}
+
+/// Hears one thing in a stretch alone, and in a window of four another one in each, or fails there.
+struct TwoEars {
+    fails: bool,
+}
+
+impl Recognizer for TwoEars {
+    fn recognize(&mut self, request: &RecognizeRequest) -> Result<Vec<Piece>, EngineError> {
+        let end_ms = Samples(request.audio.len() as u64).to_millis();
+        let text = match request.window {
+            EncoderWindow::Trimmed => "合同一共二十万块".to_owned(),
+            EncoderWindow::Full if self.fails => return Err(EngineError::Failed("deaf".into())),
+            EncoderWindow::Full => ["三", "四", "五", "六"].map(|n| format!("我们一共{n}十万元。")).concat(),
+        };
+        let tokens = text.chars().count() as u32;
+        Ok(vec![Piece { start_ms: Millis(0), end_ms, text, avg_logprob: -0.2, no_speech_prob: 0.0, tokens }])
+    }
+}
+
+/// A live visit of six stretches, of which a window holds four. It ends once `until` was told.
+async fn told_twice(ears: TwoEars, until: fn(&SessionEvent) -> bool) -> Vec<SessionEvent> {
+    let pipeline = Catalog::load(None).unwrap().get("visit").unwrap();
+    let fails = ears.fails;
+    let make = move || Ok(Box::new(TwoEars { fails }) as Box<dyn Recognizer>);
+    let recognizer = Pool::start("two-ears", 2, 64, make).unwrap();
+    let engines = Engines { recognizer, ..fake::engines().unwrap() };
+    let SessionHandle { input, mut events } = start(&pipeline, &engines, setup(Pass::Live)).unwrap();
+    let feeder = input.clone();
+    let feed = tokio::spawn(async move {
+        for piece in bursts(&[[(1_000, 6_000); 6].as_slice(), &[(1_000, 0)]].concat()).chunks(32_000) {
+            feeder.send(SessionInput::Audio(piece.to_vec())).await.unwrap();
+        }
+    });
+    let mut told = Vec::new();
+    while !told.last().is_some_and(until) {
+        told.push(events.recv().await.unwrap());
+    }
+    let end = async {
+        feed.await.unwrap();
+        input.send(SessionInput::Stop).await.unwrap();
+    };
+    told.extend(tokio::join!(end, all(&mut events)).1);
+    told
+}
+
+/// Texts and moments as a client has them in the end that does as it is told.
+fn held(told: &[SessionEvent]) -> (BTreeMap<SegmentId, String>, BTreeMap<MomentId, Moment>) {
+    let (mut texts, mut moments) = (BTreeMap::new(), BTreeMap::new());
+    for event in told {
+        match event {
+            SessionEvent::Final(segment) => {
+                assert_eq!(texts.insert(segment.id.clone(), segment.text.clone()), None, "told once");
+            }
+            SessionEvent::Corrected(segment) => {
+                assert!(texts.insert(segment.id.clone(), segment.text.clone()).is_some(), "told before");
+            }
+            SessionEvent::Moment(moment) => drop(moments.insert(moment.id.clone(), moment.clone())),
+            SessionEvent::Retracted(id) => assert!(moments.remove(id).is_some(), "told before"),
+            _ => {}
+        }
+    }
+    (texts, moments)
+}
+
+#[tokio::test]
+async fn a_live_visit_is_heard_a_second_time_while_it_goes_on() {
+    let is_last = |e: &SessionEvent| matches!(e, SessionEvent::Moment(m) if m.id.0 == "mom_0003_quote");
+    let told = told_twice(TwoEars { fails: false }, is_last).await;
+    let result = result(&told);
+    let texts: Vec<&str> = result.segments.iter().map(|s| s.text.as_str()).collect();
+    assert_eq!(texts.len(), 6);
+    assert!(texts[..4].iter().all(|text| text.contains("0万元")), "{texts:?}");
+    assert!(texts[4..].iter().all(|text| text.contains("合同一共20万")), "no window of their own: {texts:?}");
+    assert!(
+        told.iter().any(|e| matches!(e, SessionEvent::Retracted(id) if id.0 == "mom_0001_signing_intent"))
+    );
+    let (texts, moments) = held(&told);
+    assert_eq!(texts, result.segments.iter().map(|s| (s.id.clone(), s.text.clone())).collect());
+    assert_eq!(moments, result.moments.iter().map(|m| (m.id.clone(), m.clone())).collect());
+}
+
+#[tokio::test]
+async fn a_second_pass_that_fails_leaves_the_first_words() {
+    let is_last = |e: &SessionEvent| matches!(e, SessionEvent::Final(s) if s.id.0 == "seg_0006");
+    let told = told_twice(TwoEars { fails: true }, is_last).await;
+    let result = result(&told);
+    assert!(result.segments.iter().all(|s| s.text.contains("合同一共20万")), "{:?}", result.segments);
+    assert_eq!((result.segments.len(), result.moments.len(), result.coverage), (6, 6, 1.0));
+    assert!(!told.iter().any(|e| matches!(e, SessionEvent::Corrected(_) | SessionEvent::Retracted(_))));
 }
 
 #[tokio::test]

@@ -194,7 +194,7 @@ mod tests {
         let list = |of: &dyn Fn(usize) -> Value| Value::Array((1..=slots.len()).map(of).collect());
         result.segments = serde_json::from_value(list(&segment)).unwrap();
         result.moments = serde_json::from_value(list(&moment)).unwrap();
-        result.summary.evidence.insert("signing_intent".into(), vec![MomentId::nth(3)]);
+        result.summary.evidence.insert("signing_intent".into(), vec![MomentId("mom_0003".into())]);
         result
     }
 

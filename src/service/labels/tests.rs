@@ -43,7 +43,7 @@ async fn confirmed(desk: &Desk, tenant: &TenantId) -> Visit {
     let said = Confirmation {
         version: 1,
         edits: BTreeMap::from([("next_action".to_owned(), json!("打13800138000"))]),
-        dismissed: [MomentId::nth(2)].into(),
+        dismissed: [MomentId("mom_0002".into())].into(),
     };
     let label = Label { field: "moments.mom_0002".into(), predicted: json!("quote"), chosen: Value::Null };
     let redrawn = Redrawn { labels: vec![label], ..Redrawn::default() };

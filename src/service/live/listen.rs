@@ -156,6 +156,11 @@ impl Flight {
                         counter!(telemetry::MOMENTS, "kind" => kind).increment(1);
                     }
                 }
+                SessionEvent::Corrected(segment) => {
+                    counter!(telemetry::CORRECTIONS).increment(1);
+                    self.story.send_modify(|story| story.tell_corrected(segment));
+                }
+                SessionEvent::Retracted(id) => self.story.send_modify(|story| story.tell_retracted(id)),
                 SessionEvent::Cut(at) => self.keep_cut(at).await,
                 SessionEvent::Gap(gap) => self.story.send_modify(|story| story.tell_gap(gap)),
                 SessionEvent::Progress { decoded_ms, recognized_ms } => {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::domain::card::Card;
+use crate::domain::ids::MomentId;
 use crate::domain::moment::Moment;
 use crate::domain::time::Millis;
 use crate::domain::transcript::{Gap, Segment};
@@ -17,8 +18,12 @@ use crate::pipeline::session::Partial;
 pub enum Entry {
     /// A final segment. One with an id told before replaces that one (the audio was gone over again).
     Final(Arc<Segment>),
-    /// A key moment.
+    /// Other words of a final segment.
+    Corrected(Arc<Segment>),
+    /// A key moment. One with an id told before replaces that one.
     Moment(Arc<Moment>),
+    /// A moment told before is none.
+    Retracted(MomentId),
     /// Audio without a transcript.
     Gap(Gap),
 }
@@ -89,17 +94,30 @@ impl Story {
         news
     }
 
-    /// Adds a moment unless it was told just so. True if it was news.
+    /// Adds a correction.
+    pub fn tell_corrected(&mut self, segment: Segment) {
+        self.entries.push(Entry::Corrected(Arc::new(segment)));
+    }
+
+    /// Adds a moment unless it was told just so. True if none of that id stood before.
     pub fn tell_moment(&mut self, moment: Moment) -> bool {
         let told = self.entries.iter().rev().find_map(|entry| match entry {
-            Entry::Moment(told) if told.id == moment.id => Some(told.as_ref()),
+            Entry::Moment(told) if told.id == moment.id => Some(Some(told.as_ref())),
+            Entry::Retracted(id) if *id == moment.id => Some(None),
             _ => None,
         });
-        let news = told != Some(&moment);
-        if news {
+        let told = told.flatten();
+        if told != Some(&moment) {
+            let is_new = told.is_none();
             self.entries.push(Entry::Moment(Arc::new(moment)));
+            return is_new;
         }
-        news
+        false
+    }
+
+    /// Takes a moment back.
+    pub fn tell_retracted(&mut self, id: MomentId) {
+        self.entries.push(Entry::Retracted(id));
     }
 
     /// Adds a gap unless it was told before.
@@ -134,6 +152,23 @@ mod tests {
         assert!(story.tell_final(&segment(2, "二")));
         assert!(story.tell_final(&segment(1, "改")), "another text under the same id is news");
         assert_eq!(story.entries.len(), 3);
+    }
+
+    #[test]
+    fn a_moment_taken_back_and_found_again_is_news() {
+        let moment: Moment = serde_json::from_value(serde_json::json!({
+            "id": "mom_0001_quote", "kind": "quote", "start_ms": 0, "end_ms": 1, "segment_ids": ["seg_0001"],
+            "score": 0.9, "evidence": "一", "slots": {},
+        }))
+        .unwrap();
+        let mut story = Story::default();
+        assert!(story.tell_moment(moment.clone()));
+        assert!(!story.tell_moment(moment.clone()), "told just so");
+        let other = Moment { score: 0.5, ..moment.clone() };
+        assert!(!story.tell_moment(other), "told anew, counted once");
+        story.tell_retracted(moment.id.clone());
+        assert!(story.tell_moment(moment));
+        assert_eq!(story.entries.len(), 4);
     }
 
     #[test]

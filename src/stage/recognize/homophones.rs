@@ -149,12 +149,17 @@ pub(super) fn settle(text: &[char], fixed: &[bool], cost: f32) -> Vec<char> {
     out
 }
 
-/// Whether a character is not to be touched: figures are read one by one, and before Latin letters stands the
+/// Whether a character is not to be touched: figures are read one by one, their units name them, and before Latin letters stands the
 /// province of a number plate.
 fn is_steady(before: Option<char>, c: char, after: Option<char>) -> bool {
     let beside = |c: Option<char>| c.is_some_and(is_figure);
-    after == Some(LATIN) || is_figure(c) && (beside(before) || beside(after))
+    after == Some(LATIN)
+        || beside(before) && UNITS.contains(c)
+        || is_figure(c) && (beside(before) || beside(after))
 }
+
+/// What is counted after a number.
+const UNITS: &str = "元块毛角分折成年月号日天周台套人";
 
 /// What numbers are made of, [`NUMBER`] as well.
 fn is_figure(c: char) -> bool {
@@ -210,6 +215,14 @@ mod tests {
         }
         let text: Vec<char> = "60天帐妻".chars().collect();
         assert_eq!(settle(&text, &[true; 5], 3.0), text);
+    }
+
+    #[test]
+    fn the_unit_of_a_number_stays() {
+        for said in ["我们一共六十万元。", "三块", "打九折", "下个月五号"] {
+            let text: Vec<char> = said.chars().collect();
+            assert_eq!(settle(&text, &[], 3.0).last(), text.last(), "{said}");
+        }
     }
 
     proptest! {

@@ -2,11 +2,13 @@
 //!
 //! Two passes share one model. Live takes one stretch at a time through a trimmed encoder window, for speed.
 //! Batch packs neighbouring stretches into one full window, for context and accuracy; the recogniser's own
-//! times, which count inside the packed audio, are mapped back. What comes back is judged by measured signals
+//! times, which count inside the packed audio, are mapped back. A live visit goes through both: what live heard
+//! first is recognised again by batch, and cut where the first texts met (`borders`). What comes back is judged by measured signals
 //! before anybody sees it (`guard`): Whisper says sentences into silence. Last, what it heard right and wrote
 //! wrong is written anew: the visit's own terms by their sound (`hotwords`), then all else by what goes
 //! together (`homophones`).
 
+mod borders;
 mod guard;
 mod homophones;
 mod hotwords;
@@ -16,11 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audio::{SAMPLE_RATE_HZ, Samples};
 use crate::domain::time::{Millis, Span};
-use crate::engine::{EncoderWindow, Lane, Piece, Pool, RecognizeRequest, Recognizer, Retry};
+use crate::engine::{EncoderWindow, Expected, Lane, Piece, Pool, RecognizeRequest, Recognizer, Retry};
 use crate::error::{Code, Error, Result};
 use crate::stage::mandarin::script;
 use crate::stage::vad::Speech;
 
+pub use borders::Reading;
 use hotwords::Hotwords;
 
 /// Configuration of `use = "recognize"`.
@@ -33,6 +36,8 @@ pub struct RecognizeConfig {
     pub live: PassConfig,
     /// The pass over files and finished uploads.
     pub batch: PassConfig,
+    /// Whether a live visit is recognised a second time, as a file is, while it goes on. Needs two workers.
+    pub second_pass: bool,
     /// Text that sets script and style.
     pub prompt: String,
     /// Whether what sounds like a hotword of the visit is written as one.
@@ -78,6 +83,7 @@ impl Default for RecognizeConfig {
             language: "zh".into(),
             live: PassConfig { beam: 1, window: EncoderWindow::Trimmed, pack_ms: 0, retry: None },
             batch: PassConfig::default(),
+            second_pass: true,
             prompt: String::new(),
             hotwords: true,
             homophones: 3.0,
@@ -177,9 +183,44 @@ impl Recognize {
         Samples::from_millis(Millis(self.pass(pass).pack_ms.into()))
     }
 
+    /// Whether live visits are to go through batch as well, and can.
+    pub fn has_second_pass(&self) -> bool {
+        self.config.second_pass && self.pool.workers() > 1
+    }
+
+    /// Keeps a worker free for live requests, where there are several, for as long as the answer is held.
+    pub fn expect_live(&self) -> Expected<dyn Recognizer> {
+        self.pool.expect_live()
+    }
+
     /// Recognises neighbouring stretches as one request. Words come in order, mapped to the visit's time.
     pub async fn run(&self, pass: Pass, clips: Vec<Clip>, hotwords: &[String]) -> Result<Vec<Words>> {
-        let settings = self.pass(pass);
+        let lane = match pass {
+            Pass::Live => Lane::Live,
+            Pass::Batch => Lane::Deferred,
+        };
+        self.hear(self.pass(pass), lane, clips, hotwords).await
+    }
+
+    /// Recognises once more, as batch does, what live has heard stretch by stretch. For each text `told` of
+    /// them, in order: what stands there now, or `None` where nothing does.
+    pub async fn again(
+        &self,
+        clips: Vec<Clip>,
+        told: &[String],
+        hotwords: &[String],
+    ) -> Result<Vec<Option<Reading>>> {
+        let words = self.hear(&self.config.batch, Lane::Second, clips, hotwords).await?;
+        Ok(borders::part(&words, told))
+    }
+
+    async fn hear(
+        &self,
+        settings: &PassConfig,
+        lane: Lane,
+        clips: Vec<Clip>,
+        hotwords: &[String],
+    ) -> Result<Vec<Words>> {
         let (audio, map) = pack::join(clips);
         let prompt = Some(self.config.prompt.clone()).filter(|prompt| !prompt.is_empty());
         let seconds = audio.len() as f32 / SAMPLE_RATE_HZ as f32;
@@ -193,10 +234,6 @@ impl Recognize {
             // One sentence needs no times inside; several do, or they would come as one segment. A stretch
             // that is taken alone is final as a whole, so that its start does not wait for its end twice.
             timestamps: settings.pack_ms > 0 && seconds > self.config.sentence_ms as f32 / 1000.0,
-        };
-        let lane = match pass {
-            Pass::Live => Lane::Live,
-            Pass::Batch => Lane::Deferred,
         };
         let pieces = self
             .pool

@@ -59,7 +59,7 @@ fn heard<'a>(
         for label in labels {
             let detected = detected(&label);
             moments.push(Moment {
-                id: MomentId::nth(moments.len() + 1),
+                id: MomentId(format!("mom_{:04}", moments.len() + 1)),
                 kind: detected.kind,
                 start_ms,
                 end_ms,
@@ -206,7 +206,7 @@ proptest! {
             .into_iter()
             .enumerate()
             .map(|(n, ((kind, slots), evidence))| Moment {
-                id: MomentId::nth(n + 1),
+                id: MomentId(format!("mom_{:04}", n + 1)),
                 kind,
                 start_ms: Millis(n as u64),
                 end_ms: Millis(n as u64 + 1),

@@ -90,8 +90,9 @@ async fn a_dismissed_moment_is_a_label_of_the_same_confirmation() {
     let (desk, acme) = (Desk::new().await, tenant("acme"));
     let id = desk.ready(&acme, &ALL).await.id;
     let by = principal(&acme);
-    let gone = Confirmation { dismissed: [MomentId::nth(1)].into(), ..said(1, BTreeMap::new()) };
-    let left = Chip { kind: MomentKind::Quote, label: "2万元".into(), moment_id: MomentId::nth(2) };
+    let gone = Confirmation { dismissed: [MomentId("mom_0001".into())].into(), ..said(1, BTreeMap::new()) };
+    let left =
+        Chip { kind: MomentKind::Quote, label: "2万元".into(), moment_id: MomentId("mom_0002".into()) };
     let label = Label { field: "moments.mom_0001".into(), predicted: json!("quote"), chosen: Value::Null };
     let redrawn = Redrawn { labels: vec![label.clone()], chips: vec![left.clone()], ..Redrawn::default() };
     let confirm =
