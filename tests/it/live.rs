@@ -233,3 +233,37 @@ async fn draining_says_1001_and_keeps_every_byte() {
     let (error, code) = live.refused().await;
     assert_eq!((&error["code"], code), (&json!("shutting_down"), 1001));
 }
+
+#[tokio::test]
+async fn what_the_second_pass_hears_is_told_and_is_the_result() {
+    let world = World::new().await;
+    let client = world.admin().await;
+    let visit = client.consented().await;
+    let mut live = client.live(&visit).await;
+    // Six seconds each, in which the fake recogniser hears a quote; in the window of four it hears an intent.
+    let audio = [silence(1.0), tone(6.0)].concat().repeat(6);
+    let audio = [audio, silence(1.0)].concat();
+    live.stream(&audio, 0).await;
+    let corrected = live.until("corrected").await;
+    // A client that comes later is told the same story.
+    let mut late = client.live(&visit).await;
+    late.until("ready").await;
+    late.stop(audio.len()).await;
+    let told = late.until_done().await;
+
+    let result = client.get(&format!("/v1/visits/{visit}/result")).await.expect(200);
+    let of = |id: &serde_json::Value| {
+        result["segments"].as_array().unwrap().iter().find(|segment| segment["id"] == *id).unwrap().clone()
+    };
+    let segment = of(&corrected["segment_id"]);
+    for field in ["text", "start_ms", "end_ms", "speaker"] {
+        assert_eq!(segment[field], corrected[field], "{field}");
+    }
+    assert!(segment["text"].as_str().unwrap().contains("合同"), "{segment}");
+
+    let finals: Vec<_> = told.iter().filter(|m| m["type"] == "final").map(|m| &m["segment_id"]).collect();
+    assert_eq!(finals.len(), 6, "{told:?}");
+    let retracted = told.iter().find(|m| m["type"] == "retracted").expect("the quote is none");
+    let gone = &retracted["moment_id"];
+    assert!(result["moments"].as_array().unwrap().iter().all(|moment| moment["id"] != *gone), "{gone}");
+}

@@ -12,7 +12,7 @@ use crate::domain::ids::{MomentId, SegmentId};
 use crate::domain::moment::Moment;
 use crate::domain::result::{ModelRef, PipelineRef};
 use crate::domain::time::Millis;
-use crate::domain::transcript::{Gap, GapReason, Speaker};
+use crate::domain::transcript::{Gap, GapReason, Segment, Speaker};
 use crate::error::{Code, Error, Kind};
 
 /// The subprotocol that a client must offer.
@@ -121,23 +121,9 @@ pub enum FromServer<'a> {
         end_ms: Millis,
     },
     /// Text that stays, unless it is `corrected`.
-    Final {
-        segment_id: &'a SegmentId,
-        text: &'a str,
-        start_ms: Millis,
-        end_ms: Millis,
-        confidence: f32,
-        speaker: Option<Speaker>,
-    },
+    Final(Said<'a>),
     /// What the second pass heard in a segment told before: other words, the same stretch.
-    Corrected {
-        segment_id: &'a SegmentId,
-        text: &'a str,
-        start_ms: Millis,
-        end_ms: Millis,
-        confidence: f32,
-        speaker: Option<Speaker>,
-    },
+    Corrected(Said<'a>),
     /// A key moment. One with an id told before replaces that one.
     Moment { moment: &'a Moment },
     /// A moment told before is none.
@@ -176,6 +162,30 @@ impl FromServer<'_> {
             retryable,
             retry_after_ms: retryable.then_some(if error.code == Code::OffsetMismatch { 0 } else { 1000 }),
             next_offset,
+        }
+    }
+}
+
+/// A segment as it is told.
+#[derive(Debug, Serialize)]
+pub struct Said<'a> {
+    segment_id: &'a SegmentId,
+    text: &'a str,
+    start_ms: Millis,
+    end_ms: Millis,
+    confidence: f32,
+    speaker: Option<Speaker>,
+}
+
+impl<'a> From<&'a Segment> for Said<'a> {
+    fn from(segment: &'a Segment) -> Self {
+        Self {
+            segment_id: &segment.id,
+            text: &segment.text,
+            start_ms: segment.start_ms,
+            end_ms: segment.end_ms,
+            confidence: segment.confidence,
+            speaker: segment.speaker,
         }
     }
 }

@@ -100,22 +100,8 @@ impl<'a> Speaker<'a> {
     async fn tell(&mut self, news: &News) -> Result<(), Gone> {
         for entry in &news.entries {
             let message = match entry {
-                Entry::Final(segment) => FromServer::Final {
-                    segment_id: &segment.id,
-                    text: &segment.text,
-                    start_ms: segment.start_ms,
-                    end_ms: segment.end_ms,
-                    confidence: segment.confidence,
-                    speaker: segment.speaker,
-                },
-                Entry::Corrected(segment) => FromServer::Corrected {
-                    segment_id: &segment.id,
-                    text: &segment.text,
-                    start_ms: segment.start_ms,
-                    end_ms: segment.end_ms,
-                    confidence: segment.confidence,
-                    speaker: segment.speaker,
-                },
+                Entry::Final(segment) => FromServer::Final(segment.as_ref().into()),
+                Entry::Corrected(segment) => FromServer::Corrected(segment.as_ref().into()),
                 Entry::Moment(moment) => FromServer::Moment { moment },
                 Entry::Retracted(moment_id) => FromServer::Retracted { moment_id },
                 Entry::Gap(gap) => {

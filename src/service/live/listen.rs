@@ -145,7 +145,7 @@ impl Flight {
                 }
                 SessionEvent::Final(segment) => {
                     let segment = Arc::new(segment);
-                    if self.tell(|story| story.tell_final(&segment)) {
+                    if self.tell(|story| story.tell_segment(&segment)) {
                         counter!(telemetry::FINALS).increment(1);
                         self.keep_final(&segment).await;
                     }
@@ -157,8 +157,10 @@ impl Flight {
                     }
                 }
                 SessionEvent::Corrected(segment) => {
-                    counter!(telemetry::CORRECTIONS).increment(1);
-                    self.story.send_modify(|story| story.tell_corrected(segment));
+                    let segment = Arc::new(segment);
+                    if self.tell(|story| story.tell_segment(&segment)) {
+                        counter!(telemetry::CORRECTIONS).increment(1);
+                    }
                 }
                 SessionEvent::Retracted(id) => self.story.send_modify(|story| story.tell_retracted(id)),
                 SessionEvent::Cut(at) => self.keep_cut(at).await,

@@ -16,9 +16,9 @@ use crate::pipeline::session::Partial;
 /// Something that stays said.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    /// A final segment. One with an id told before replaces that one (the audio was gone over again).
+    /// A final segment.
     Final(Arc<Segment>),
-    /// Other words of a final segment.
+    /// Other words of a segment told before: of the second pass, or the audio was gone over again.
     Corrected(Arc<Segment>),
     /// A key moment. One with an id told before replaces that one.
     Moment(Arc<Moment>),
@@ -78,46 +78,49 @@ impl Story {
         Self { entries, ..Self::default() }
     }
 
-    /// Adds a final segment unless it was told just so; ends its partial. True if it was news.
-    pub fn tell_final(&mut self, segment: &Arc<Segment>) -> bool {
+    /// Adds a segment: as a final one the first time, as corrected if other words of it were told last. Ends its
+    /// partial. True if it was news.
+    pub fn tell_segment(&mut self, segment: &Arc<Segment>) -> bool {
         if self.partial.as_ref().is_some_and(|partial| partial.segment_id == segment.id) {
             self.partial = None;
         }
         let told = self.entries.iter().rev().find_map(|entry| match entry {
-            Entry::Final(told) if told.id == segment.id => Some(told),
+            Entry::Final(told) | Entry::Corrected(told) if told.id == segment.id => Some(told),
             _ => None,
         });
-        let news = told != Some(segment);
-        if news {
-            self.entries.push(Entry::Final(segment.clone()));
+        match told {
+            Some(told) if told == segment => return false,
+            Some(_) => self.entries.push(Entry::Corrected(segment.clone())),
+            None => self.entries.push(Entry::Final(segment.clone())),
         }
-        news
-    }
-
-    /// Adds a correction.
-    pub fn tell_corrected(&mut self, segment: Segment) {
-        self.entries.push(Entry::Corrected(Arc::new(segment)));
+        true
     }
 
     /// Adds a moment unless it was told just so. True if none of that id stood before.
     pub fn tell_moment(&mut self, moment: Moment) -> bool {
-        let told = self.entries.iter().rev().find_map(|entry| match entry {
-            Entry::Moment(told) if told.id == moment.id => Some(Some(told.as_ref())),
-            Entry::Retracted(id) if *id == moment.id => Some(None),
-            _ => None,
-        });
-        let told = told.flatten();
+        let told = self.standing(&moment.id);
+        let is_new = told.is_none();
         if told != Some(&moment) {
-            let is_new = told.is_none();
             self.entries.push(Entry::Moment(Arc::new(moment)));
-            return is_new;
         }
-        false
+        is_new
     }
 
-    /// Takes a moment back.
+    /// Takes a moment back, if it stands.
     pub fn tell_retracted(&mut self, id: MomentId) {
-        self.entries.push(Entry::Retracted(id));
+        if self.standing(&id).is_some() {
+            self.entries.push(Entry::Retracted(id));
+        }
+    }
+
+    /// The moment of that id as it was told last, unless it was taken back since.
+    fn standing(&self, id: &MomentId) -> Option<&Moment> {
+        let told = self.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Moment(told) if told.id == *id => Some(Some(told.as_ref())),
+            Entry::Retracted(gone) if gone == id => Some(None),
+            _ => None,
+        });
+        told.flatten()
     }
 
     /// Adds a gap unless it was told before.
@@ -148,10 +151,11 @@ mod tests {
     #[test]
     fn going_over_the_audio_again_tells_only_what_is_new() {
         let mut story = Story::resumed(vec![segment(1, "一").as_ref().clone()]);
-        assert!(!story.tell_final(&segment(1, "一")));
-        assert!(story.tell_final(&segment(2, "二")));
-        assert!(story.tell_final(&segment(1, "改")), "another text under the same id is news");
+        assert!(!story.tell_segment(&segment(1, "一")));
+        assert!(story.tell_segment(&segment(2, "二")));
+        assert!(story.tell_segment(&segment(1, "改")), "another text under the same id is news");
         assert_eq!(story.entries.len(), 3);
+        assert!(matches!(story.entries.last(), Some(Entry::Corrected(_))), "a final is told once");
     }
 
     #[test]
@@ -166,6 +170,7 @@ mod tests {
         assert!(!story.tell_moment(moment.clone()), "told just so");
         let other = Moment { score: 0.5, ..moment.clone() };
         assert!(!story.tell_moment(other), "told anew, counted once");
+        story.tell_retracted(moment.id.clone());
         story.tell_retracted(moment.id.clone());
         assert!(story.tell_moment(moment));
         assert_eq!(story.entries.len(), 4);
@@ -183,9 +188,9 @@ mod tests {
             end_ms: Millis(100),
         };
         story.partial = Some(partial(2));
-        story.tell_final(&segment(1, "一"));
+        story.tell_segment(&segment(1, "一"));
         assert_eq!(story.partial, Some(partial(2)));
-        story.tell_final(&segment(2, "二"));
+        story.tell_segment(&segment(2, "二"));
         assert_eq!(story.partial, None);
     }
 }
