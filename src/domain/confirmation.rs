@@ -84,20 +84,20 @@ mod tests {
     use super::super::moment::MomentKind;
     use super::*;
 
+    fn id(n: usize) -> MomentId {
+        MomentId(format!("mom_{n:04}"))
+    }
+
     fn moment(n: usize) -> Moment {
         let body = json!({
-            "id": MomentId(format!("mom_{n:04}")), "kind": "objection_handling", "start_ms": 0, "end_ms": 1, "segment_ids": [],
+            "id": id(n), "kind": "objection_handling", "start_ms": 0, "end_ms": 1, "segment_ids": [],
             "score": 0.9, "evidence": "", "slots": {}
         });
         serde_json::from_value(body).unwrap()
     }
 
     fn dismissing(n: usize) -> Confirmation {
-        Confirmation {
-            version: 1,
-            dismissed: [MomentId(format!("mom_{n:04}"))].into(),
-            ..Confirmation::default()
-        }
+        Confirmation { version: 1, dismissed: [id(n)].into(), ..Confirmation::default() }
     }
 
     #[test]
@@ -116,13 +116,9 @@ mod tests {
         let field = |value: &str, ids: &[usize]| CardField {
             value: json!(value),
             confidence: 0.5,
-            evidence: ids.iter().map(|n| MomentId(format!("mom_{n:04}"))).collect(),
+            evidence: ids.iter().map(|n| id(*n)).collect(),
         };
-        let chip = |n| Chip {
-            kind: MomentKind::Quote,
-            label: "".into(),
-            moment_id: MomentId(format!("mom_{n:04}")),
-        };
+        let chip = |n| Chip { kind: MomentKind::Quote, label: "".into(), moment_id: id(n) };
         let mut card = Card {
             id: CardId("crd_1".into()),
             visit_id: VisitId("vis_1".into()),

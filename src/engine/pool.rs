@@ -1,5 +1,6 @@
 //! A pool of threads that each own one model, fed by three bounded queues: live work first, the rest after.
-//! While live work may come, the rest leaves one thread free for it ([`Pool::expect_live`]).
+//! While live work may come, the first thread does nothing else ([`Pool::expect_live`]): it is free at once, and its
+//! model never grows to the size that the rest needs.
 //!
 //! A model is built on its thread and never leaves it. A full queue makes the sender wait (async) or fail at
 //! once (`try_`-less on purpose: who waits holds the back-pressure). Work whose client has gone is dropped
@@ -13,7 +14,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::{EngineError, Job};
 
-/// Which queue a job waits in.
+/// Which queue a job waits in; the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     /// Somebody is waiting for it right now.
@@ -23,6 +24,8 @@ pub enum Lane {
     /// It may wait until nothing else is there.
     Deferred,
 }
+
+const LANES: usize = 3;
 
 /// Why a job gave no reply.
 #[derive(Debug, thiserror::Error)]
@@ -39,29 +42,18 @@ type Task<M> = Box<dyn FnOnce(&mut M) + Send>;
 type Factory<M> = Arc<dyn Fn() -> Result<Box<M>, EngineError> + Send + Sync>;
 
 struct Queues<M: ?Sized> {
-    live: VecDeque<Task<M>>,
-    second: VecDeque<Task<M>>,
-    deferred: VecDeque<Task<M>>,
-    /// Threads that are at work which is not live.
-    behind: usize,
+    /// By lane, in their order.
+    lanes: [VecDeque<Task<M>>; LANES],
     /// Those who said that live work may come.
     expected: usize,
     open: bool,
 }
 
 impl<M: ?Sized> Queues<M> {
-    /// The next task for one of `workers` threads, and whether it is live.
-    fn next(&mut self, workers: usize) -> Option<(Task<M>, bool)> {
-        if let Some(task) = self.live.pop_front() {
-            return Some((task, true));
-        }
-        let most = if self.expected > 0 { workers.saturating_sub(1).max(1) } else { workers };
-        if self.behind >= most {
-            return None;
-        }
-        let task = self.second.pop_front().or_else(|| self.deferred.pop_front())?;
-        self.behind += 1;
-        Some((task, false))
+    /// The next task for a thread; one `for_live` takes no other while live work may come.
+    fn next(&mut self, for_live: bool) -> Option<Task<M>> {
+        let lanes = if for_live && self.expected > 0 { 1 } else { LANES };
+        self.lanes.iter_mut().take(lanes).find_map(VecDeque::pop_front)
     }
 }
 
@@ -83,9 +75,8 @@ pub struct Pool<M: ?Sized + 'static> {
 
 struct Inner<M: ?Sized + 'static> {
     shared: Arc<Shared<M>>,
-    live_places: Semaphore,
-    second_places: Semaphore,
-    deferred_places: Semaphore,
+    /// By lane.
+    places: [Semaphore; LANES],
     workers: usize,
 }
 
@@ -117,10 +108,7 @@ impl<M: ?Sized + 'static> Pool<M> {
     ) -> Result<Self, EngineError> {
         let shared = Arc::new(Shared {
             queues: Mutex::new(Queues {
-                live: VecDeque::new(),
-                second: VecDeque::new(),
-                deferred: VecDeque::new(),
-                behind: 0,
+                lanes: std::array::from_fn(|_| VecDeque::new()),
                 expected: 0,
                 open: true,
             }),
@@ -129,9 +117,7 @@ impl<M: ?Sized + 'static> Pool<M> {
         let pool = Self {
             inner: Arc::new(Inner {
                 shared: shared.clone(),
-                live_places: Semaphore::new(queue.max(1)),
-                second_places: Semaphore::new(queue.max(1)),
-                deferred_places: Semaphore::new(queue.max(1)),
+                places: std::array::from_fn(|_| Semaphore::new(queue.max(1))),
                 workers: workers.max(1),
             }),
         };
@@ -141,7 +127,7 @@ impl<M: ?Sized + 'static> Pool<M> {
             let (shared, factory, built) = (shared.clone(), factory.clone(), built.clone());
             thread::Builder::new()
                 .name(format!("{name}-{n}"))
-                .spawn(move || own_model(&shared, workers.max(1), &factory, &built))
+                .spawn(move || own_model(&shared, n == 0 && workers > 1, &factory, &built))
                 .map_err(|e| EngineError::Failed(format!("cannot start a thread: {e}")))?;
         }
         drop(built);
@@ -160,10 +146,10 @@ impl<M: ?Sized + 'static> Pool<M> {
     /// Jobs that wait, all lanes.
     pub fn waiting(&self) -> usize {
         let queues = self.inner.shared.lock();
-        queues.live.len() + queues.second.len() + queues.deferred.len()
+        queues.lanes.iter().map(VecDeque::len).sum()
     }
 
-    /// Says that live work may come: from now on the other lanes leave one thread free, where there are several.
+    /// Says that live work may come: from now on the first thread takes no other, where there are several.
     pub fn expect_live(&self) -> Expected<M> {
         self.inner.shared.lock().expected += 1;
         Expected(self.clone())
@@ -171,12 +157,7 @@ impl<M: ?Sized + 'static> Pool<M> {
 
     /// Runs a job, waiting for a place in its lane first. Dropping the future drops a job that has not begun.
     pub async fn run<J: Job<M>>(&self, lane: Lane, job: J) -> Result<J::Reply, PoolError> {
-        let places = match lane {
-            Lane::Live => &self.inner.live_places,
-            Lane::Second => &self.inner.second_places,
-            Lane::Deferred => &self.inner.deferred_places,
-        };
-        let _place = places.acquire().await.map_err(|_| PoolError::Gone)?;
+        let _place = self.inner.places[lane as usize].acquire().await.map_err(|_| PoolError::Gone)?;
         let (reply, result) = oneshot::channel();
         let task: Task<M> = Box::new(move |model| {
             if !reply.is_closed() {
@@ -184,15 +165,9 @@ impl<M: ?Sized + 'static> Pool<M> {
                 let _ = reply.send(job.run(model));
             }
         });
-        {
-            let mut queues = self.inner.shared.lock();
-            match lane {
-                Lane::Live => queues.live.push_back(task),
-                Lane::Second => queues.second.push_back(task),
-                Lane::Deferred => queues.deferred.push_back(task),
-            }
-        }
-        self.inner.shared.work.notify_one();
+        self.inner.shared.lock().lanes[lane as usize].push_back(task);
+        // Not every thread may take every task.
+        self.inner.shared.work.notify_all();
         result.await.map_err(|_| PoolError::Gone)?.map_err(PoolError::Engine)
     }
 }
@@ -207,7 +182,7 @@ impl<M: ?Sized> Drop for Inner<M> {
 /// A worker's life: build the model, run tasks until the pool closes, rebuild after a panic.
 fn own_model<M: ?Sized>(
     shared: &Shared<M>,
-    workers: usize,
+    for_live: bool,
     factory: &Factory<M>,
     built: &std::sync::mpsc::Sender<Result<(), EngineError>>,
 ) {
@@ -221,13 +196,9 @@ fn own_model<M: ?Sized>(
             return;
         }
     };
-    while let Some((task, live)) = next_task(shared, workers) {
+    while let Some(task) = next_task(shared, for_live) {
         let run = std::panic::AssertUnwindSafe(|| task(&mut *model));
-        let outcome = std::panic::catch_unwind(run);
-        if !live {
-            shared.lock().behind -= 1;
-        }
-        if outcome.is_err() {
+        if std::panic::catch_unwind(run).is_err() {
             tracing::error!("a model panicked; it is loaded anew");
             match factory() {
                 Ok(fresh) => model = fresh,
@@ -240,10 +211,10 @@ fn own_model<M: ?Sized>(
     }
 }
 
-fn next_task<M: ?Sized>(shared: &Shared<M>, workers: usize) -> Option<(Task<M>, bool)> {
+fn next_task<M: ?Sized>(shared: &Shared<M>, for_live: bool) -> Option<Task<M>> {
     let mut queues = shared.lock();
     loop {
-        if let Some(task) = queues.next(workers) {
+        if let Some(task) = queues.next(for_live) {
             return Some(task);
         }
         if !queues.open {
@@ -256,6 +227,7 @@ fn next_task<M: ?Sized>(shared: &Shared<M>, workers: usize) -> Option<(Task<M>, 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use super::*;
 
@@ -280,24 +252,28 @@ mod tests {
         (begins, ends)
     }
 
+    /// That a job begins, and soon.
+    fn begun(job: &mpsc::Receiver<()>) {
+        job.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+
     #[tokio::test]
     async fn one_thread_stays_free_while_live_work_may_come() {
         let pool: Pool<()> = Pool::start("test", 2, 8, || Ok(Box::new(()))).unwrap();
         let expected = pool.expect_live();
-        let (first, go_on) = send(&pool, Lane::Deferred);
+        let (deferred, _deferred_end) = send(&pool, Lane::Deferred);
         tokio::task::yield_now().await;
-        first.recv().unwrap();
-        let (second, _last) = send(&pool, Lane::Second);
-        let (live, live_end) = send(&pool, Lane::Live);
+        begun(&deferred);
+        let (second, _second_end) = send(&pool, Lane::Second);
         tokio::task::yield_now().await;
-        live.recv().unwrap();
-        drop(live_end);
-        while pool.inner.shared.lock().second.is_empty() {
+        for _ in 0..3 {
+            // If the free thread had begun the one that waits, no live job would begin.
+            let (live, _live_end) = send(&pool, Lane::Live);
             tokio::task::yield_now().await;
+            begun(&live);
+            assert!(second.try_recv().is_err(), "both threads are taken");
         }
-        assert!(second.try_recv().is_err(), "it waits though a thread is free");
         drop(expected);
-        second.recv().unwrap();
-        drop(go_on);
+        begun(&second);
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::adapter::Adapter;
-use super::align::{Part, align};
 use super::live;
 use super::memory::Watch;
 use super::outcome::Outcome;
@@ -19,6 +18,7 @@ use crate::engine::Engines;
 use crate::error::{Error, Result};
 use crate::pipeline::{Analysis, Catalog, Pipeline, visit_time};
 use crate::stage::decode::{Decode, DecodeConfig};
+use crate::stage::mandarin::align::{Edits, Part, align};
 
 /// What is compared.
 pub(super) enum Candidate {
@@ -148,9 +148,9 @@ impl Bench<'_> {
         let said: Vec<Aloud> = visit.utterances.iter().map(|u| self.reader.read(&u.text)).collect();
         let heard = self.reader.read(&outcome.heard);
         let chars: Vec<Vec<char>> = said.iter().map(|s| s.chars.clone()).collect();
-        let parts = align(&chars, &heard.chars);
+        let parts = align(&chars, &heard.chars, &Edits);
         let tally = Tally::of(visit, &outcome, &said, &heard, &parts);
-        let text = |p: Part| Heard { edits: p.edits, text: heard.between(p.heard) };
+        let text = |p: Part| Heard { edits: p.cost, text: heard.between(p.heard) };
         let utterances = parts.into_iter().map(text).collect();
         // A run that failed soon was not fast.
         let (spent, waits) =

@@ -4,7 +4,6 @@
 //! first (`compare`) and held to what is required (`require`).
 
 mod adapter;
-mod align;
 mod candidate;
 mod compare;
 mod fields;

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::align::Part;
 use super::fields::{Fields, Share};
 use super::outcome::{Outcome, Told};
 use super::read_aloud::Aloud;
 use super::set::{Labelled, Utterance};
 use crate::domain::moment::MomentKind;
+use crate::stage::mandarin::align::Part;
 
 /// The kinds that the core figure is the mean of.
 const CORE: [MomentKind; 3] = [MomentKind::Quote, MomentKind::Objection, MomentKind::SigningIntent];
@@ -91,7 +91,7 @@ impl Tally {
         heard: &Aloud,
         parts: &[Part],
     ) -> Self {
-        let edits = if parts.is_empty() { heard.chars.len() } else { parts.iter().map(|p| p.edits).sum() };
+        let edits = if parts.is_empty() { heard.chars.len() } else { parts.iter().map(|p| p.cost).sum() };
         let reference = said.iter().map(|s| s.chars.len()).sum();
         let mut tally = Self { basic: Basic { edits, reference, ..Basic::default() }, ..Self::default() };
         if let Some(moments) = outcome.moments.as_ref().filter(|m| scorable(visit, m)) {

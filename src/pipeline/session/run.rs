@@ -195,12 +195,11 @@ impl Run {
         for speech in ended {
             self.speech = Samples(self.speech.0 + speech.end.0 - speech.start.0);
             let clip = Clip { speech, samples: self.sound.cut(speech.start, speech.end) };
-            let packed: u64 = self.packing.iter().map(|c| c.samples.len() as u64).sum();
-            if packed + clip.samples.len() as u64 > self.recognize.capacity(self.setup.pass).0 {
+            if !self.recognize.fits(self.setup.pass, self.packing.iter().chain([&clip])) {
                 self.ask();
             }
             self.packing.push(clip);
-            if self.recognize.capacity(self.setup.pass).0 == 0 {
+            if self.recognize.takes_alone(self.setup.pass) {
                 self.ask();
             }
         }
@@ -382,12 +381,12 @@ impl Run {
     }
 }
 
-/// The hypothesis under way; never ready if there is none.
-async fn next(hypothesis: &mut Option<Task<Hypothesis>>) -> Hypothesis {
-    match hypothesis {
+/// What is under way; never ready if there is nothing.
+pub(super) async fn next<T>(under_way: &mut Option<Task<T>>) -> T {
+    match under_way {
         Some(task) => {
             let done = task.await;
-            *hypothesis = None;
+            *under_way = None;
             done
         }
         None => std::future::pending().await,

@@ -8,8 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::run::Task;
-use crate::domain::audio::Samples;
+use super::run::{Task, next};
 use crate::domain::ids::{MomentId, SegmentId};
 use crate::domain::moment::Moment;
 use crate::domain::result::VisitResult;
@@ -84,8 +83,7 @@ impl Second {
                 self.told += 1;
                 if self.fresh.front().is_some_and(|first| self.told >= first.heard.len()) {
                     self.told = 0;
-                    self.packing.extend(self.fresh.pop_front());
-                    self.pack();
+                    self.fresh.pop_front().into_iter().for_each(|stretch| self.pack(stretch));
                 }
             }
             News::Judged(segment, moments) => {
@@ -94,20 +92,23 @@ impl Second {
         }
     }
 
-    /// Closes the window that the newest stretch does not fit into. If the one before is not back yet, there is
-    /// no time for this one.
-    fn pack(&mut self) {
-        let clips = self.packing.iter().flat_map(|stretch| &stretch.clips);
-        let length: u64 = clips.map(|clip| clip.samples.len() as u64).sum();
-        if Samples(length) <= self.recognize.capacity(Pass::Batch) {
-            return;
+    fn pack(&mut self, stretch: Stretch) {
+        let together = self.packing.iter().chain([&stretch]).flat_map(|stretch| &stretch.clips);
+        if !self.recognize.fits(Pass::Batch, together) {
+            self.ask();
         }
-        let newest = self.packing.pop();
-        let full = std::mem::replace(&mut self.packing, newest.into_iter().collect());
+        self.packing.push(stretch);
+    }
+
+    /// Closes the window. If the one before is not back yet, there is no time for this one.
+    fn ask(&mut self) {
         let (mut clips, mut window) = (Vec::new(), Vec::new());
-        for stretch in full {
+        for stretch in self.packing.drain(..) {
             clips.extend(stretch.clips);
             window.extend(stretch.heard);
+        }
+        if window.is_empty() {
+            return;
         }
         if self.windows.is_empty() {
             let (recognize, hotwords) = (self.recognize.clone(), self.hotwords.clone());
@@ -119,14 +120,7 @@ impl Second {
 
     /// The readings of the window at the recogniser; never ready if there is none.
     pub(super) async fn readings(&mut self) -> Result<Vec<Option<Reading>>> {
-        match &mut self.asked {
-            Some(task) => {
-                let readings = task.await;
-                self.asked = None;
-                readings
-            }
-            None => std::future::pending().await,
-        }
+        next(&mut self.asked).await
     }
 
     /// Takes the readings of the first window, and all windows behind it as they were heard first.

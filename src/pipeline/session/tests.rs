@@ -1,10 +1,16 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::*;
 use crate::domain::audio::Encoding;
 use crate::domain::transcript::GapReason;
 use crate::engine::{EncoderWindow, EngineError, Piece, Pool, RecognizeRequest, Recognizer, fake};
 use crate::pipeline::{Catalog, visit_time};
+
+/// Longer than anything takes; only a test that fails waits for it.
+const SOON: Duration = Duration::from_secs(30);
 
 const RAW: AudioFormat = AudioFormat { encoding: Encoding::PcmS16le, sample_rate: 16_000, channels: 1 };
 
@@ -150,7 +156,7 @@ async fn told_twice(ears: TwoEars, until: fn(&SessionEvent) -> bool) -> Vec<Sess
     });
     let mut told = Vec::new();
     while !told.last().is_some_and(until) {
-        told.push(events.recv().await.unwrap());
+        told.push(timeout(SOON, events.recv()).await.expect("nothing more is told").unwrap());
     }
     let end = async {
         feed.await.unwrap();

@@ -1,14 +1,39 @@
-//! Which of the heard characters belong to which utterance, and what each utterance cost in edits.
+//! Which of the heard characters belong to which utterance, and what each utterance cost.
 
 use std::ops::Range;
 
 /// What was heard of one utterance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
-    /// Edits between it and what was said.
-    pub(super) edits: usize,
+pub struct Part {
+    /// The cost between it and what was said; by [`Edits`], edits.
+    pub cost: usize,
     /// Its place in the heard characters.
-    pub(super) heard: Range<usize>,
+    pub heard: Range<usize>,
+}
+
+/// What it costs where said and heard differ.
+pub trait Costs<T> {
+    /// A character that stands on one side only.
+    const ALONE: usize;
+    /// One heard where another, or the same, was said.
+    fn instead(&self, said: &T, heard: &T) -> usize;
+    /// An utterance that ends before the heard character at `at`.
+    fn border(&self, at: usize) -> usize;
+}
+
+/// Every difference counts one, borders nothing.
+pub struct Edits;
+
+impl Costs<char> for Edits {
+    const ALONE: usize = 1;
+
+    fn instead(&self, said: &char, heard: &char) -> usize {
+        usize::from(said != heard)
+    }
+
+    fn border(&self, _: usize) -> usize {
+        0
+    }
 }
 
 /// Where the cheapest way through the table stands at the end of an utterance, for every heard character.
@@ -18,33 +43,41 @@ struct Mark {
     from: Vec<usize>,
 }
 
-/// Aligns utterances with the heard characters at the least number of edits. The parts are in order and cover
-/// everything that was heard; their edits add up to the edit distance of the whole. One part an utterance;
-/// what is heard though nothing was said is of no part.
+/// Aligns utterances with the heard characters at the least cost. The parts are in order and cover everything
+/// that was heard; their costs add up to that of the whole (by [`Edits`], the edit distance). One part an
+/// utterance; what is heard though nothing was said is of no part.
 ///
 /// Keeps one row of costs and, for every utterance, where its cheapest way began: memory grows with utterances
 /// times heard characters, not with the square of the characters.
-pub(super) fn align(said: &[Vec<char>], heard: &[char]) -> Vec<Part> {
-    let mut row: Vec<usize> = (0..=heard.len()).collect();
+pub fn align<T, C: Costs<T>>(said: &[Vec<T>], heard: &[T], costs: &C) -> Vec<Part> {
+    let mut row: Vec<usize> = (0..=heard.len()).map(|n| n * C::ALONE).collect();
     let mut marks = Vec::with_capacity(said.len());
     for utterance in said {
         // What was heard before anything was said is the first utterance's.
         let mut from: Vec<usize> =
             if marks.is_empty() { vec![0; row.len()] } else { (0..row.len()).collect() };
+        // Heard before the first character of this one, where that is cheaper than after the last of the one before.
+        for at in 1..row.len() {
+            let inserted = row[at - 1] + C::ALONE;
+            if inserted < row[at] {
+                (row[at], from[at]) = (inserted, from[at - 1]);
+            }
+        }
         for said in utterance {
             let mut diagonal = (row[0], from[0]);
-            row[0] += 1;
+            row[0] += C::ALONE;
             for (j, heard) in heard.iter().enumerate() {
                 let above = (row[j + 1], from[j + 1]);
-                let substituted = (diagonal.0 + usize::from(said != heard), diagonal.1);
-                let missed = (above.0 + 1, above.1);
-                let inserted = (row[j] + 1, from[j]);
+                let substituted = (diagonal.0 + costs.instead(said, heard), diagonal.1);
+                let missed = (above.0 + C::ALONE, above.1);
+                let inserted = (row[j] + C::ALONE, from[j]);
                 let cheaper = |a: (usize, usize), b: (usize, usize)| if b.0 < a.0 { b } else { a };
                 // Of equal ways the one that leaves a heard character to the utterance before.
                 (row[j + 1], from[j + 1]) = cheaper(cheaper(missed, substituted), inserted);
                 diagonal = above;
             }
         }
+        row.iter_mut().enumerate().for_each(|(at, cost)| *cost += costs.border(at));
         marks.push(Mark { cost: row.clone(), from });
     }
     let mut parts = Vec::with_capacity(said.len());
@@ -52,7 +85,7 @@ pub(super) fn align(said: &[Vec<char>], heard: &[char]) -> Vec<Part> {
     for n in (0..marks.len()).rev() {
         let start = marks[n].from[end];
         let before = n.checked_sub(1).map_or(0, |n| marks[n].cost[start]);
-        parts.push(Part { edits: marks[n].cost[end] - before, heard: start..end });
+        parts.push(Part { cost: marks[n].cost[end] - before, heard: start..end });
         end = start;
     }
     parts.reverse();
@@ -66,8 +99,8 @@ mod tests {
     fn aligned(said: &[&str], heard: &str) -> Vec<(usize, String)> {
         let said: Vec<Vec<char>> = said.iter().map(|s| s.chars().collect()).collect();
         let heard: Vec<char> = heard.chars().collect();
-        let text = |p: Part| (p.edits, heard[p.heard].iter().collect());
-        align(&said, &heard).into_iter().map(text).collect()
+        let text = |p: Part| (p.cost, heard[p.heard].iter().collect());
+        align(&said, &heard, &Edits).into_iter().map(text).collect()
     }
 
     #[test]

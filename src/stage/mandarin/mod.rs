@@ -4,6 +4,7 @@
 //! state but its tables. Text is a slice of characters and places are indices into it, so that nothing is ever
 //! cut inside a character.
 
+pub mod align;
 pub mod clauses;
 pub mod dates;
 pub mod numerals;

@@ -149,8 +149,8 @@ pub(super) fn settle(text: &[char], fixed: &[bool], cost: f32) -> Vec<char> {
     out
 }
 
-/// Whether a character is not to be touched: figures are read one by one, their units name them, and before Latin letters stands the
-/// province of a number plate.
+/// Whether a character is not to be touched: figures are read one by one, their units name them, and before
+/// Latin letters stands the province of a number plate.
 fn is_steady(before: Option<char>, c: char, after: Option<char>) -> bool {
     let beside = |c: Option<char>| c.is_some_and(is_figure);
     after == Some(LATIN)

@@ -3,10 +3,10 @@
 //! Two passes share one model. Live takes one stretch at a time through a trimmed encoder window, for speed.
 //! Batch packs neighbouring stretches into one full window, for context and accuracy; the recogniser's own
 //! times, which count inside the packed audio, are mapped back. A live visit goes through both: what live heard
-//! first is recognised again by batch, and cut where the first texts met (`borders`). What comes back is judged by measured signals
-//! before anybody sees it (`guard`): Whisper says sentences into silence. Last, what it heard right and wrote
-//! wrong is written anew: the visit's own terms by their sound (`hotwords`), then all else by what goes
-//! together (`homophones`).
+//! first is recognised again by batch, and cut where the first texts met (`borders`). What comes back is judged by
+//! measured signals before anybody sees it (`guard`): Whisper says sentences into silence. Last, what it heard
+//! right and wrote wrong is written anew: the visit's own terms by their sound (`hotwords`), then all else by
+//! what goes together (`homophones`).
 
 mod borders;
 mod guard;
@@ -178,9 +178,15 @@ impl Recognize {
         Ok(Self { config: config.clone(), pool })
     }
 
-    /// How much speech one request of this pass may hold.
-    pub fn capacity(&self, pass: Pass) -> Samples {
-        Samples::from_millis(Millis(self.pass(pass).pack_ms.into()))
+    /// Whether these stretches may go into one request of this pass.
+    pub fn fits<'a>(&self, pass: Pass, clips: impl IntoIterator<Item = &'a Clip>) -> bool {
+        let length = clips.into_iter().map(|clip| clip.samples.len() as u64).sum();
+        Samples(length) <= Samples::from_millis(Millis(self.pass(pass).pack_ms.into()))
+    }
+
+    /// Whether this pass takes each stretch alone, at once.
+    pub fn takes_alone(&self, pass: Pass) -> bool {
+        self.pass(pass).pack_ms == 0
     }
 
     /// Whether live visits are to go through batch as well, and can.
