@@ -155,6 +155,11 @@ impl<M: ?Sized + 'static> Pool<M> {
         Expected(self.clone())
     }
 
+    /// Whether each one who said that live work may come could have a thread of its own.
+    pub fn is_calm(&self) -> bool {
+        self.inner.shared.lock().expected <= self.inner.workers
+    }
+
     /// Runs a job, waiting for a place in its lane first. Dropping the future drops a job that has not begun.
     pub async fn run<J: Job<M>>(&self, lane: Lane, job: J) -> Result<J::Reply, PoolError> {
         let _place = self.inner.places[lane as usize].acquire().await.map_err(|_| PoolError::Gone)?;

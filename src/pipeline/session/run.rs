@@ -14,7 +14,7 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 
 use super::partial::Partials;
-use super::second::{Change, Second};
+use super::second::Second;
 use super::{CHANNEL, Partial, Pass, SessionEvent, SessionSetup};
 use crate::domain::audio::Samples;
 use crate::domain::time::{Millis, Span};
@@ -308,16 +308,11 @@ impl Run {
     async fn revise(&mut self, readings: Result<Vec<Option<Reading>>>) -> Result<(), Stop> {
         let Some(second) = &mut self.second else { return Ok(()) };
         let changes = second.revise(readings).await?;
-        self.correct(changes).await
+        self.tell(changes).await
     }
 
-    async fn correct(&mut self, changes: Vec<Change>) -> Result<(), Stop> {
-        for change in changes {
-            let event = match change {
-                Change::Segment(segment) => SessionEvent::Corrected(segment),
-                Change::Moment(moment) => SessionEvent::Moment(moment),
-                Change::Retracted(id) => SessionEvent::Retracted(id),
-            };
+    async fn tell(&mut self, events: Vec<SessionEvent>) -> Result<(), Stop> {
+        for event in events {
             self.emit(event).await?;
         }
         Ok(())
@@ -352,7 +347,7 @@ impl Run {
         let result = match self.second.take() {
             Some(mut second) => {
                 let changes = second.close().await?;
-                self.correct(changes).await?;
+                self.tell(changes).await?;
                 second.finish(self.analysis, duration, speech, self.gaps)
             }
             None => self.analysis.finish(duration, speech, self.gaps),

@@ -8,26 +8,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::SessionEvent;
 use super::run::{Task, next};
-use crate::domain::ids::{MomentId, SegmentId};
+use crate::domain::ids::SegmentId;
 use crate::domain::moment::Moment;
 use crate::domain::result::VisitResult;
 use crate::domain::time::Millis;
-use crate::domain::transcript::{Gap, Segment};
+use crate::domain::transcript::Gap;
 use crate::error::Result;
 use crate::pipeline::{Analysis, Heard, News};
 use crate::stage::recognize::{Clip, Pass, Reading, Recognize};
-
-/// What the second pass knows better.
-#[derive(Debug)]
-pub(super) enum Change {
-    /// Other words of a segment that was told.
-    Segment(Segment),
-    /// A moment that was not told, or not so.
-    Moment(Moment),
-    /// A moment that was told and is none.
-    Retracted(MomentId),
-}
 
 /// What the first pass asked for at once, and what it heard.
 struct Stretch {
@@ -124,7 +114,10 @@ impl Second {
     }
 
     /// Takes the readings of the first window, and all windows behind it as they were heard first.
-    pub(super) async fn revise(&mut self, readings: Result<Vec<Option<Reading>>>) -> Result<Vec<Change>> {
+    pub(super) async fn revise(
+        &mut self,
+        readings: Result<Vec<Option<Reading>>>,
+    ) -> Result<Vec<SessionEvent>> {
         let readings = readings.unwrap_or_else(|error| {
             tracing::warn!(code = error.code.as_str(), "a window keeps its first words");
             Vec::new()
@@ -140,7 +133,7 @@ impl Second {
     }
 
     /// Takes all that is left as it was heard first.
-    pub(super) async fn close(&mut self) -> Result<Vec<Change>> {
+    pub(super) async fn close(&mut self) -> Result<Vec<SessionEvent>> {
         self.asked = None;
         let stretches = self.packing.drain(..).chain(self.fresh.drain(..));
         let left: Vec<Heard> =
@@ -163,7 +156,7 @@ impl Second {
         self.analysis.finish(duration, speech, gaps)
     }
 
-    async fn take(&mut self, heard: impl IntoIterator<Item = Heard>) -> Result<Vec<Change>> {
+    async fn take(&mut self, heard: impl IntoIterator<Item = Heard>) -> Result<Vec<SessionEvent>> {
         let mut changes = Vec::new();
         for heard in heard {
             let news = self.analysis.push(heard).await?;
@@ -173,21 +166,21 @@ impl Second {
     }
 
     /// What of the news was not told by the first pass, or otherwise.
-    fn compare(&mut self, news: Vec<News>) -> Vec<Change> {
+    fn compare(&mut self, news: Vec<News>) -> Vec<SessionEvent> {
         let mut changes = Vec::new();
         for item in news {
             match item {
                 News::Segment(segment) => {
                     if self.texts.remove(&segment.id).as_ref() != Some(&segment.text) {
-                        changes.push(Change::Segment(segment));
+                        changes.push(SessionEvent::Corrected(segment));
                     }
                 }
                 News::Judged(segment, moments) => {
                     let told = self.moments.remove(&segment).unwrap_or_default();
                     let gone = told.iter().filter(|old| moments.iter().all(|new| new.id != old.id));
-                    changes.extend(gone.map(|moment| Change::Retracted(moment.id.clone())));
+                    changes.extend(gone.map(|moment| SessionEvent::Retracted(moment.id.clone())));
                     let other = moments.into_iter().filter(|moment| !told.contains(moment));
-                    changes.extend(other.map(Change::Moment));
+                    changes.extend(other.map(SessionEvent::Moment));
                 }
             }
         }

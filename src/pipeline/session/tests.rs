@@ -140,13 +140,14 @@ impl Recognizer for TwoEars {
     }
 }
 
-/// A live visit of six stretches, of which a window holds four. It ends once `until` was told.
-async fn told_twice(ears: TwoEars, until: fn(&SessionEvent) -> bool) -> Vec<SessionEvent> {
+/// A live visit of six stretches, of which a window holds four, beside `others`. It ends once `until` was told.
+async fn told_twice(ears: TwoEars, others: usize, until: fn(&SessionEvent) -> bool) -> Vec<SessionEvent> {
     let pipeline = Catalog::load(None).unwrap().get("visit").unwrap();
     let fails = ears.fails;
     let make = move || Ok(Box::new(TwoEars { fails }) as Box<dyn Recognizer>);
     let recognizer = Pool::start("two-ears", 2, 64, make).unwrap();
     let engines = Engines { recognizer, ..fake::engines().unwrap() };
+    let _others: Vec<_> = (0..others).map(|_| engines.recognizer.expect_live()).collect();
     let SessionHandle { input, mut events } = start(&pipeline, &engines, setup(Pass::Live)).unwrap();
     let feeder = input.clone();
     let feed = tokio::spawn(async move {
@@ -188,7 +189,7 @@ fn held(told: &[SessionEvent]) -> (BTreeMap<SegmentId, String>, BTreeMap<MomentI
 #[tokio::test]
 async fn a_live_visit_is_heard_a_second_time_while_it_goes_on() {
     let is_last = |e: &SessionEvent| matches!(e, SessionEvent::Moment(m) if m.id.0 == "mom_0003_quote");
-    let told = told_twice(TwoEars { fails: false }, is_last).await;
+    let told = told_twice(TwoEars { fails: false }, 1, is_last).await;
     let result = result(&told);
     let texts: Vec<&str> = result.segments.iter().map(|s| s.text.as_str()).collect();
     assert_eq!(texts.len(), 6);
@@ -203,13 +204,15 @@ async fn a_live_visit_is_heard_a_second_time_while_it_goes_on() {
 }
 
 #[tokio::test]
-async fn a_second_pass_that_fails_leaves_the_first_words() {
+async fn a_second_pass_that_fails_or_finds_no_time_leaves_the_first_words() {
     let is_last = |e: &SessionEvent| matches!(e, SessionEvent::Final(s) if s.id.0 == "seg_0006");
-    let told = told_twice(TwoEars { fails: true }, is_last).await;
-    let result = result(&told);
-    assert!(result.segments.iter().all(|s| s.text.contains("合同一共20万")), "{:?}", result.segments);
-    assert_eq!((result.segments.len(), result.moments.len(), result.coverage), (6, 6, 1.0));
-    assert!(!told.iter().any(|e| matches!(e, SessionEvent::Corrected(_) | SessionEvent::Retracted(_))));
+    for (fails, others) in [(true, 0), (false, 2)] {
+        let told = told_twice(TwoEars { fails }, others, is_last).await;
+        let result = result(&told);
+        assert!(result.segments.iter().all(|s| s.text.contains("合同一共20万")), "{:?}", result.segments);
+        assert_eq!((result.segments.len(), result.moments.len(), result.coverage), (6, 6, 1.0));
+        assert!(!told.iter().any(|e| matches!(e, SessionEvent::Corrected(_) | SessionEvent::Retracted(_))));
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,8 @@ pub struct RecognizeConfig {
     pub live: PassConfig,
     /// The pass over files and finished uploads.
     pub batch: PassConfig,
-    /// Whether a live visit is recognised a second time, as a file is, while it goes on. Needs two workers.
+    /// Whether a live visit is recognised a second time, as a file is, while it goes on. Needs two workers, and
+    /// at least as many as there are live visits.
     pub second_pass: bool,
     /// Text that sets script and style.
     pub prompt: String,
@@ -209,13 +210,17 @@ impl Recognize {
     }
 
     /// Recognises once more, as batch does, what live has heard stretch by stretch. For each text `told` of
-    /// them, in order: what stands there now, or `None` where nothing does.
+    /// them, in order: what stands there now, or `None` where nothing does. Empty while more visits are live than
+    /// there are workers: a window takes seconds, and they would wait.
     pub async fn again(
         &self,
         clips: Vec<Clip>,
         told: &[String],
         hotwords: &[String],
     ) -> Result<Vec<Option<Reading>>> {
+        if !self.pool.is_calm() {
+            return Ok(Vec::new());
+        }
         let words = self.hear(&self.config.batch, Lane::Second, clips, hotwords).await?;
         Ok(borders::part(&words, told))
     }
