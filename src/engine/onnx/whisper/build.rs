@@ -71,6 +71,8 @@ impl Build {
         let mut model = Model::new([Opset::new(ONNX_DOMAIN, OPSET)?, Opset::new(RUNTIME, 1)?])?;
         model.set_graph(self.graph)?;
         let builder = Session::builder(environment)?.with_intra_threads(threads)?.with_inter_threads(1)?;
+        // A plan of the memory is worth keeping where shapes come again; here each length has its own.
+        let builder = builder.with_memory_pattern(false)?;
         model.into_session(&builder)
     }
 
