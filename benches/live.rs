@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use visitscribe::config::Config;
 use visitscribe::domain::audio::{AudioFormat, Encoding, Pcm};
 use visitscribe::domain::result::VisitResult;
-use visitscribe::engine::{EngineConfig, Engines, load};
+use visitscribe::engine::{EngineConfig, Engines, load, return_large_blocks};
 use visitscribe::pipeline::session::{self, Pass, SessionEvent, SessionInput, SessionSetup};
 use visitscribe::pipeline::{Catalog, Pipeline, visit_time};
 use visitscribe::stage::decode::{Decode, DecodeConfig};
@@ -23,8 +23,14 @@ const SECONDS: usize = 60;
 const VISITS: [usize; 6] = [1, 2, 4, 8, 16, 24];
 const CHUNK: Duration = Duration::from_millis(100);
 
+fn main() -> anyhow::Result<()> {
+    // As the binary does.
+    return_large_blocks();
+    measure()
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn measure() -> anyhow::Result<()> {
     // `cargo test --benches` and criterion's own flags come through here too; only a real run measures.
     if !std::env::args().any(|a| a == "--bench") {
         return Ok(());

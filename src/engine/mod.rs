@@ -4,6 +4,7 @@
 //! chosen by manifest, so a CTC recogniser on ONNX Runtime fits beside Whisper. Nothing here knows what a
 //! visit is.
 
+mod blocks;
 pub mod candidate;
 pub mod fake;
 pub mod fetch;
@@ -20,6 +21,7 @@ mod recognizer_tests;
 pub mod whisper;
 mod window;
 
+pub use blocks::return_large_blocks;
 pub use load::{EngineConfig, load};
 pub use pool::{Expected, Lane, Pool, PoolError};
 
