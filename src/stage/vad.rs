@@ -33,10 +33,15 @@ pub struct VadConfig {
     pub pad_ms: u32,
     /// Longest segment; past it the quietest point of its last third is the border.
     pub max_segment_ms: u32,
+    /// From `long_ms` on ever shallower dips end a segment, and past its greatest length the border is looked
+    /// for in the last second only: nobody waits for a place that has long gone by.
+    pub dips: bool,
     /// `long_ms` of a live visit, where somebody waits for the end of a segment.
     pub live_long_ms: u32,
     /// `max_segment_ms` of a live visit.
     pub live_max_segment_ms: u32,
+    /// `dips` of a live visit.
+    pub live_dips: bool,
 }
 
 impl Default for VadConfig {
@@ -51,8 +56,10 @@ impl Default for VadConfig {
             long_silence_ms: 96,
             pad_ms: 200,
             max_segment_ms: 12_000,
+            dips: false,
             live_long_ms: 6_000,
             live_max_segment_ms: 10_000,
+            live_dips: true,
         }
     }
 }
@@ -61,7 +68,7 @@ impl VadConfig {
     /// The same for a live visit.
     pub fn live(&self) -> Self {
         let (long_ms, max_segment_ms) = (self.live_long_ms, self.live_max_segment_ms);
-        Self { long_ms, max_segment_ms, ..self.clone() }
+        Self { long_ms, max_segment_ms, dips: self.live_dips, ..self.clone() }
     }
 }
 
@@ -176,6 +183,11 @@ fn failed(e: PoolError) -> Error {
     Error::caused(Code::EngineFailed, "the voice detector failed", e)
 }
 
+/// How far back a border is looked for where somebody waits for it.
+const LOOK_BACK: u64 = ms(1_000);
+/// Windows of a dip.
+const DIP: u64 = 2;
+
 const fn ms(ms: u32) -> u64 {
     ms as u64 * SAMPLE_RATE_HZ as u64 / 1000
 }
@@ -192,6 +204,7 @@ struct Decider {
     long_silence: u64,
     pad: u64,
     max: u64,
+    dips: bool,
     /// End of the last judged window.
     position: Samples,
     /// End of the last stretch given out.
@@ -223,6 +236,7 @@ impl Decider {
             long_silence: ms(config.long_silence_ms),
             pad: ms(config.pad_ms),
             max: ms(config.max_segment_ms),
+            dips: config.dips,
             position: Samples(0),
             last_end: Samples(0),
             open: None,
@@ -255,10 +269,23 @@ impl Decider {
         if self.position.0 - voice_end >= self.enough_silence(voice_end - start) {
             return self.close(self.position);
         }
-        if self.position.0 - start >= self.max {
-            return Some(self.split());
+        let length = self.position.0 - start;
+        if length >= self.max {
+            return Some(self.split(if self.dips { LOOK_BACK } else { self.max / 3 }));
+        }
+        if self.dips && length > self.long && self.is_in_dip(length) {
+            return Some(self.split(DIP * WINDOW));
         }
         None
+    }
+
+    /// Whether the last windows are less surely speech than a segment of this length asks for: anything will do in
+    /// the end, and next to nothing at first. Silence is none: it ends the segment by itself, and with its padding.
+    fn is_in_dip(&self, length: u64) -> bool {
+        let past = (length - self.long) as f32 / (self.max - self.long) as f32;
+        let bound = self.release + (1.0 - self.release) * past * past;
+        let Some(open) = &self.open else { return false };
+        open.probabilities.iter().rev().take(DIP as usize).all(|p| (self.release..bound).contains(p))
     }
 
     /// The silence that ends a segment of this length: falls linearly between the two lengths.
@@ -279,17 +306,17 @@ impl Decider {
         Some(Speech { start: open.start, end })
     }
 
-    /// Cuts the open stretch at the quietest window of its last third and goes on from there.
-    fn split(&mut self) -> Speech {
+    /// Cuts the open stretch at the quietest window of the last `back` samples and goes on from there.
+    fn split(&mut self, back: u64) -> Speech {
         const WINDOW: u64 = VOICE_WINDOW as u64;
         let open = self.open.take();
         let Some(open) = open else { return Speech { start: self.position, end: self.position } };
-        let last_third = open.probabilities.len() * 2 / 3;
+        let from = open.probabilities.len().saturating_sub((back / WINDOW).max(1) as usize);
         let (quietest, _) = open
             .probabilities
             .iter()
             .enumerate()
-            .skip(last_third)
+            .skip(from)
             .min_by(|a, b| a.1.total_cmp(b.1))
             .unwrap_or((open.probabilities.len() - 1, &0.0));
         let border = Samples(open.first_window.0 + quietest as u64 * WINDOW + WINDOW / 2);
@@ -318,7 +345,11 @@ mod tests {
     const WINDOW: u64 = VOICE_WINDOW as u64;
 
     fn decide(probabilities: &[f32]) -> Vec<Speech> {
-        let mut decider = Decider::new(&VadConfig::default());
+        decide_by(&VadConfig::default(), probabilities)
+    }
+
+    fn decide_by(config: &VadConfig, probabilities: &[f32]) -> Vec<Speech> {
+        let mut decider = Decider::new(config);
         let mut out: Vec<_> = probabilities.iter().filter_map(|p| decider.window(*p)).collect();
         out.extend(decider.close(decider.position));
         out
@@ -369,23 +400,45 @@ mod tests {
         assert_eq!(found[0].end, found[1].start);
     }
 
+    #[test]
+    fn a_live_talker_is_cut_at_a_dip_that_has_just_been_and_never_waits_long() {
+        let live = VadConfig::default().live();
+        // 8 s in, halfway from long_ms to the end: 0.5 is a dip there, and was none after 5 s.
+        let mut p = vec![0.95; 900];
+        p[150..154].fill(0.5);
+        p[255..259].fill(0.5);
+        let found = decide_by(&live, &p);
+        assert!((255 * WINDOW..259 * WINDOW).contains(&found[0].end.0), "{}", found[0].end.0 / WINDOW);
+        // Silence after a long stretch is no dip.
+        let speech = decide_by(&live, &script(&[(0.0, 20), (0.95, 260), (0.0, 40)]))[0];
+        assert!(speech.end.0 > 280 * WINDOW + ms(90), "{}", speech.end.0);
+        // Whoever never pauses at all is cut not far behind the end.
+        let mut decider = Decider::new(&live);
+        for window in 0..2_000_u64 {
+            if let Some(speech) = decider.window(if window % 40 == 0 { 0.97 } else { 0.99 }) {
+                assert!(decider.position.0 - speech.end.0 <= LOOK_BACK, "window {window}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn every_spoken_sample_is_in_exactly_one_stretch(
-            parts in proptest::collection::vec((0.0_f32..1.0, 1_usize..120), 1..40)
+            parts in proptest::collection::vec((0.0_f32..1.0, 1_usize..120), 1..40),
+            live in proptest::bool::ANY,
         ) {
             let p = script(&parts);
-            let found = decide(&p);
+            let config = if live { VadConfig::default().live() } else { VadConfig::default() };
+            let found = decide_by(&config, &p);
             let total = p.len() as u64 * WINDOW;
             for pair in found.windows(2) {
                 prop_assert!(pair[0].end <= pair[1].start, "overlap: {pair:?}");
             }
-            let max = ms(VadConfig::default().max_segment_ms) + ms(VadConfig::default().pad_ms);
+            let max = ms(config.max_segment_ms) + ms(config.pad_ms);
             for s in &found {
                 prop_assert!(s.start < s.end && s.end.0 <= total && s.end.0 - s.start.0 <= max);
             }
             // A run of sure speech that is long enough is inside the stretches, whole.
-            let config = VadConfig::default();
             let mut at = 0;
             for (probability, n) in parts {
                 let (begin, end) = (at, at + n as u64 * WINDOW);
