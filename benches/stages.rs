@@ -1,18 +1,21 @@
 //! One criterion group a stage, over the first minute of the shipped visit (text stages: one utterance). The
-//! throughput shown for sound is samples at 16 kHz a second: divide by 16000 for "times real time".
+//! throughput shown for sound is samples at 16 kHz a second: divide by 16000 for "times real time". At the end the
+//! medians stand in one table, each with its ratio to the run before (`history`).
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::hint::black_box;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
+use serde::Deserialize;
 use visitscribe::config::Config;
 use visitscribe::domain::audio::{Pcm, Samples};
 use visitscribe::domain::moment::MomentKind;
 use visitscribe::engine::{EngineConfig, Engines, Lane, MomentScores, load};
 use visitscribe::pipeline::visit_time;
 use visitscribe::stage::classify::{Classify, ClassifyConfig, Detected};
-use visitscribe::stage::decode::{Decode, DecodeConfig};
 use visitscribe::stage::extract::{Extract, ExtractConfig};
 use visitscribe::stage::mask::{Mask, MaskConfig};
 use visitscribe::stage::normalize::{Normalize, NormalizeConfig};
@@ -21,24 +24,15 @@ use visitscribe::stage::resample::{Resample, ResampleConfig};
 use visitscribe::stage::summarize::{Summarize, SummarizeConfig};
 use visitscribe::stage::vad::{Speech, Vad, VadConfig};
 
+use history::History;
+
+mod history;
+mod shipped;
+
 const SAID: &str = "那个，这套设备一共二十八万八，月底之前签的话可以打九五折，下周三我把方案发给您";
 
-fn visit() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/visit/visit.ogg"))
-}
-
-fn decode_minute() -> Vec<Pcm> {
-    let mut blocks = Vec::new();
-    let mut frames = 0;
-    let decode = Decode::new(&DecodeConfig::default());
-    let done = decode.file(visit(), &mut |block| {
-        frames += block.samples.len() as u64 / u64::from(block.channels);
-        let more = frames < u64::from(block.rate_hz) * 60;
-        blocks.push(block);
-        more
-    });
-    done.expect("the shipped visit decodes");
-    blocks
+fn minute() -> Vec<Pcm> {
+    shipped::blocks(60).expect("the shipped visit decodes")
 }
 
 fn resample_all(blocks: &[Pcm]) -> Vec<f32> {
@@ -56,12 +50,12 @@ fn engines() -> Engines {
 fn sound(c: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let engines = engines();
-    let blocks = decode_minute();
+    let blocks = minute();
     let samples = resample_all(&blocks);
 
     let mut group = c.benchmark_group("decode");
     group.throughput(Throughput::Elements(samples.len() as u64));
-    group.bench_function("opus", |b| b.iter(|| black_box(decode_minute().len())));
+    group.bench_function("opus", |b| b.iter(|| black_box(minute().len())));
     group.finish();
 
     let mut group = c.benchmark_group("resample");
@@ -124,9 +118,54 @@ fn text(c: &mut Criterion) {
     c.benchmark_group("summarize").bench_function("empty_visit", |b| b.iter(|| summarize.run(&[], &[], 1.0)));
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = sound, text
+fn main() -> anyhow::Result<()> {
+    let (begin, results) = (SystemTime::now(), history::target().join("criterion"));
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .output_directory(&results)
+        .configure_from_args();
+    sound(&mut criterion);
+    text(&mut criterion);
+    criterion.final_summary();
+
+    // `cargo test --benches` runs each once and measures nothing.
+    if !std::env::args().any(|a| a == "--bench") {
+        return Ok(());
+    }
+    let mut history = History::open("stages")?;
+    println!("\n{}; in brackets the ratio to the last run", history.machine());
+    println!("stage                       median, microseconds");
+    for (name, nanoseconds) in medians(&results, begin)? {
+        println!("{name:<27} {}", history.note(&format!("{name}_us"), nanoseconds / 1000.0, 2));
+    }
+    history.save()
 }
-criterion_main!(benches);
+
+/// The medians that criterion wrote down since `begin`, in nanoseconds, by group and function.
+fn medians(results: &Path, begin: SystemTime) -> anyhow::Result<BTreeMap<String, f64>> {
+    #[derive(Deserialize)]
+    struct Estimates {
+        median: Estimate,
+    }
+    #[derive(Deserialize)]
+    struct Estimate {
+        point_estimate: f64,
+    }
+    let mut medians = BTreeMap::new();
+    for group in fs::read_dir(results)?.collect::<Result<Vec<_>, _>>()? {
+        if !group.path().is_dir() {
+            continue;
+        }
+        for function in fs::read_dir(group.path())?.collect::<Result<Vec<_>, _>>()? {
+            let file = function.path().join("new/estimates.json");
+            if !fs::metadata(&file).and_then(|file| file.modified()).is_ok_and(|written| written >= begin) {
+                continue;
+            }
+            let estimates: Estimates = serde_json::from_slice(&fs::read(&file)?)?;
+            let [group, function] = [&group, &function].map(|f| f.file_name().to_string_lossy().into_owned());
+            medians.insert(format!("{group}/{function}"), estimates.median.point_estimate);
+        }
+    }
+    Ok(medians)
+}
