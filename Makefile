@@ -54,7 +54,7 @@ models: build ## fetch and check the models, into one folder outside this tree
 	@$(BIN) models verify >/dev/null 2>&1 || scripts/setup.sh index
 	@$(BIN) models fetch
 
-bench: setup models ## speed of each stage and of live visits, beside the last run (10 minutes and more)
+bench: setup models ## speed of each stage and of live visits, beside the last run (half an hour and more)
 	$(CARGO) bench --locked
 
 fmt: ## format the Rust code
