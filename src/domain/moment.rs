@@ -161,6 +161,22 @@ impl ObjectionCategory {
         Self::Terms,
     ];
 
+    /// The name used in JSON and in rules.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Price => "price",
+            Self::Budget => "budget",
+            Self::Competitor => "competitor",
+            Self::Authority => "authority",
+            Self::Timing => "timing",
+            Self::Need => "need",
+            Self::Trust => "trust",
+            Self::Technical => "technical",
+            Self::Service => "service",
+            Self::Terms => "terms",
+        }
+    }
+
     /// The name a salesperson reads.
     pub fn label_zh(self) -> &'static str {
         match self {

@@ -1,10 +1,11 @@
 //! extract: the slots of a detected moment, read out of its words by plain rules.
 //!
 //! The model alone decides that there is a moment and of what kind; nothing here can add or drop one. Rules
-//! read sums, shares, days and people; the category is the model's, and so is the level unless the words say 要是
-//! or 只要. What is not said stays empty.
-//! Word lists are data: `pipelines/rules/{money,steps,calendar}.toml`.
+//! read sums, shares, days and people; the category is the model's and the plain words', and the level is the model's
+//! unless the words say 要是 or 只要. What is not said stays empty.
+//! Word lists are data: `pipelines/rules/{money,steps,objections,calendar}.toml`.
 
+mod category;
 mod discount;
 mod money;
 mod per;
@@ -15,8 +16,7 @@ mod terms;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::moment::{
-    IntentLevel, MomentKind, NextStepSlots, ObjectionCategory, ObjectionSlots, QuoteSlots, SigningSlots,
-    Slots, Yuan,
+    IntentLevel, MomentKind, NextStepSlots, ObjectionSlots, QuoteSlots, SigningSlots, Slots, Yuan,
 };
 use crate::engine::MomentScores;
 use crate::error::Error;
@@ -33,6 +33,7 @@ pub struct ExtractConfig {}
 pub struct Extract {
     calendar: Calendar,
     money: money::Rules,
+    objections: category::Rules,
     steps: steps::Rules,
 }
 
@@ -41,6 +42,10 @@ impl Extract {
     pub fn new(_config: &ExtractConfig) -> Result<Self, Error> {
         Ok(Self {
             calendar: Calendar::load()?,
+            objections: category::Rules::new(rules::parse(
+                "objections.toml",
+                include_str!("../../../pipelines/rules/objections.toml"),
+            )?)?,
             money: rules::parse("money.toml", include_str!("../../../pipelines/rules/money.toml"))?,
             steps: rules::parse("steps.toml", include_str!("../../../pipelines/rules/steps.toml"))?,
         })
@@ -59,9 +64,9 @@ impl Extract {
         let on = visit_at.date();
         match detected.kind {
             MomentKind::Quote => Slots::Quote(self.quote(&chars, before)),
-            MomentKind::Objection => {
-                Slots::Objection(ObjectionSlots { category: category(&detected.scores) })
-            }
+            MomentKind::Objection => Slots::Objection(ObjectionSlots {
+                category: self.objections.judge(text, &detected.scores.categories),
+            }),
             MomentKind::ObjectionHandling => Slots::None {},
             MomentKind::SigningIntent => {
                 let hangs = signing::hangs_on_something(&chars, &self.steps);
@@ -108,13 +113,6 @@ impl Extract {
     }
 }
 
-/// The likeliest category.
-fn category(scores: &MomentScores) -> ObjectionCategory {
-    let likeliest =
-        ObjectionCategory::ALL.into_iter().zip(scores.categories).max_by(|a, b| a.1.total_cmp(&b.1));
-    likeliest.map_or(ObjectionCategory::Price, |(category, _)| category)
-}
-
 /// The likelier level.
 fn level(scores: &MomentScores) -> IntentLevel {
     let [strong, conditional] = scores.levels;
@@ -124,6 +122,7 @@ fn level(scores: &MomentScores) -> IntentLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::moment::ObjectionCategory;
     use crate::stage::normalize::{Normalize, NormalizeConfig};
     use proptest::prelude::*;
 
@@ -229,6 +228,32 @@ mod tests {
             let slots = run(MomentKind::SigningIntent, &[], text);
             vec![cell(&slots["condition"]), cell(&slots["date"])]
         });
+    }
+
+    #[test]
+    fn the_table_of_objections_holds() {
+        // The model leans to something else, or to nothing at all.
+        let mut wrong = Vec::new();
+        let table = include_str!("../../../tests/data/cases/objections.tsv");
+        for line in table.lines().filter(|l| !l.starts_with('#') && !l.is_empty()) {
+            let (text, wanted) = line.split_once('\t').unwrap();
+            let mut detected = detected(MomentKind::Objection);
+            detected.scores.categories = [0.1; 10];
+            let got = serde_json::to_value(extract().run(&detected, text, &[], &visit_at())).unwrap();
+            if got["category"] != wanted {
+                wrong.push(format!("{text}: {} instead of {wanted}", got["category"]));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn what_the_model_is_sure_of_outweighs_one_word() {
+        let mut detected = detected(MomentKind::Objection);
+        detected.scores.categories = [0.01; 10];
+        detected.scores.categories[6] = 0.91;
+        let slots = extract().run(&detected, "这个价格我们听着心里发虚，预算倒是有", &[], &visit_at());
+        assert_eq!(slots, Slots::Objection(ObjectionSlots { category: ObjectionCategory::Trust }));
     }
 
     #[test]
