@@ -81,10 +81,16 @@ impl Extract {
             MomentKind::NextStep => {
                 let promised = steps::day(&chars, &self.steps, &self.calendar, on);
                 let mention = promised.map(|(mention, _)| mention);
+                let shared = match promised {
+                    Some(_) => None,
+                    None => steps::shared(&chars, before, &self.steps, &self.calendar, on),
+                };
                 Slots::NextStep(NextStepSlots {
-                    owner: steps::owner(&chars, before, mention, &self.steps),
+                    owner: shared
+                        .and_then(|(owner, _)| owner)
+                        .or_else(|| steps::owner(&chars, before, mention, &self.steps)),
                     action: steps::action(&chars, mention, &self.steps, &self.calendar),
-                    date: promised.map(|(_, date)| date),
+                    date: promised.map(|(_, date)| date).or(shared.map(|(_, date)| date)),
                 })
             }
         }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::domain::moment::Owner;
 use crate::stage::mandarin::clauses::{clause_end, clause_start, clauses, is_mark};
 use crate::stage::mandarin::dates::{Calendar, Day, Mention, mentions};
-use crate::stage::mandarin::words::{contains_any, is_han, longest_at};
+use crate::stage::mandarin::words::{contains_any, ends_before, is_han, longest_at};
 
 /// `pipelines/rules/steps.toml`; its comments say what each list is for.
 #[derive(Debug, Deserialize)]
@@ -28,6 +28,11 @@ pub struct Rules {
     openers: Vec<String>,
     closers: Vec<String>,
     acts: Vec<String>,
+    given: Vec<String>,
+    later_today: Vec<String>,
+    not_today: Vec<String>,
+    together: Vec<String>,
+    thanks: Vec<String>,
     pub(super) signing: SigningRules,
 }
 
@@ -48,16 +53,55 @@ const LONGEST: usize = 24;
 /// An action shorter than this says too little without the clause before it.
 const SHORT: usize = 8;
 
-/// The day of the step: the first one promised, but one that the speaker takes on (我周四打款) goes before one
-/// that is asked of the listener (你后天送来).
+/// The day of the step: of those that the speaker takes on (我周四打款) the first that the listener gets something
+/// on (礼拜三给您送来), else the first; they go before one that is asked of the listener (你后天送来). An hour
+/// alone (我下午发您) is today's.
 pub fn day(text: &[char], rules: &Rules, calendar: &Calendar, on: Date) -> Option<(Mention, Date)> {
     let all = calendar.candidates(text, on);
-    let own = all.iter().find(|(mention, _)| {
-        mention.day != Day::InDays(0)
-            && actor_in(text, &clause_at(text, mention.start), mention.start, rules) == Actor::Speaker
-    });
-    own.copied().or_else(|| calendar.promised(text, on))
+    let to_come = || all.iter().filter(|(mention, _)| mention.day != Day::InDays(0));
+    let actor = |mention: &Mention| actor_in(text, &clause_at(text, mention.start), mention.start, rules);
+    let given = |mention: &Mention| {
+        let clause = clause_at(text, mention.start);
+        clause.clone().any(|at| longest_at(text, at, &rules.given).is_some_and(|end| end <= clause.end))
+    };
+    let own = || to_come().filter(|(mention, _)| actor(mention) == Actor::Speaker);
+    let handed_over = to_come().find(|(mention, _)| actor(mention) != Actor::Listener && given(mention));
+    let own = if own().next().is_some() { handed_over.or_else(|| own().next()) } else { None };
+    own.copied().or_else(|| calendar.promised(text, on)).or_else(|| {
+        let mention = hour(text, rules).filter(|_| mentions(text, calendar).is_empty())?;
+        Some((mention, on))
+    })
 }
+
+/// 下午, 晚上 or 一会儿 without a day: later on the day of the visit.
+fn hour(text: &[char], rules: &Rules) -> Option<Mention> {
+    (0..text.len()).find_map(|start| {
+        let end = longest_at(text, start, &rules.later_today)?;
+        let every = ends_before(text, start, &rules.not_today);
+        (!every).then_some(Mention { start, day_end: end, end, day: Day::InDays(0) })
+    })
+}
+
+/// A step that says only that it goes with another (图纸一起带来) is done on that one's day, by whoever does that.
+pub fn shared(
+    text: &[char],
+    before: &[String],
+    rules: &Rules,
+    calendar: &Calendar,
+    on: Date,
+) -> Option<(Option<Owner>, Date)> {
+    let shares = (0..text.len()).any(|at| longest_at(text, at, &rules.together).is_some());
+    let last = before.len().checked_sub(1).filter(|_| shares)?;
+    (last.saturating_sub(FAR_BACK - 1)..=last).rev().find_map(|at| {
+        let text: Vec<char> = before.get(at)?.chars().collect();
+        let (mention, date) = day(&text, rules, calendar, on)?;
+        let owner = owner(&text, before.get(..at)?, Some(mention), rules);
+        (mention.day != Day::InDays(0)).then_some((owner, date))
+    })
+}
+
+/// How many texts before a step another one may stand that it goes with.
+const FAR_BACK: usize = 4;
 
 /// An action shorter than this needs the clause after it.
 const TOO_SHORT: usize = 4;
@@ -66,7 +110,12 @@ const TOO_SHORT: usize = 4;
 pub fn owner(text: &[char], before: &[String], mention: Option<Mention>, rules: &Rules) -> Option<Owner> {
     let said: String = text.iter().collect();
     let deed = deed(&said, rules);
-    let speaker = speaker(&said, rules)
+    let addressed = speaker(&said, rules);
+    // A rep may say 你, and 您 is often heard as 你: what only a rep does tells more.
+    if addressed == Some(Owner::Customer) && deed.is_some() && actor(text, mention, rules) == Actor::Speaker {
+        return deed;
+    }
+    let speaker = addressed
         // Turns alternate: after a customer's 你 a rep speaks.
         .or_else(|| before.last().and_then(|before| speaker(before, rules)).map(other));
     match (speaker, actor(text, mention, rules)) {
@@ -192,13 +241,15 @@ pub fn action(text: &[char], mention: Option<Mention>, rules: &Rules, calendar: 
 
 fn is_agreement(said: &str, rules: &Rules) -> bool {
     rules.agreement.iter().any(|word| word == said)
+        || rules.thanks.iter().any(|word| said.starts_with(word.as_str()))
 }
 
 /// A clause without hollow words at its ends and without the one who acts.
 pub(super) fn trimmed(clause: &[char], rules: &Rules) -> String {
     let mut from = 0;
     while let Some(end) = longest_at(clause, from, &rules.openers) {
-        if end >= clause.len() {
+        // The 我 of 我们 is no opener of its own.
+        if end >= clause.len() || clause.get(end) == Some(&'们') {
             break;
         }
         from = end;

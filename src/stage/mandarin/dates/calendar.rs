@@ -130,7 +130,7 @@ impl Calendar {
                 let first = self.festival.get(festival)?.on(on.year() + ahead)?;
                 first.checked_add(days.days()).ok().filter(|date| *date >= on)
             }),
-            Day::Vague | Day::Past => None,
+            Day::ThatDay | Day::Vague | Day::Past => None,
         }
     }
 

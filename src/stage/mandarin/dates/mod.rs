@@ -69,6 +69,8 @@ pub enum Day {
         /// Days on.
         days: i64,
     },
+    /// 当天: the day that was spoken of before; [`mentions`] puts that one in its place, and gives none of these.
+    ThatDay,
     /// A time, but no day: 下个月, 明年, 过几天.
     Vague,
     /// A day gone by.

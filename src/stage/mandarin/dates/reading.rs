@@ -6,14 +6,13 @@ use crate::stage::mandarin::numerals::{Number, Shape, digit, number_at};
 use crate::stage::mandarin::words::{is_at, is_han};
 
 /// Words for a day by its distance from today.
-const NEAR_DAYS: [(&str, i64); 24] = [
+const NEAR_DAYS: [(&str, i64); 23] = [
     ("今天", 0),
     ("今儿个", 0),
     ("今儿", 0),
     ("今日", 0),
     ("今晚", 0),
     ("今早", 0),
-    ("当天", 0),
     ("明后天", 2),
     ("明后两天", 2),
     ("明天", 1),
@@ -80,6 +79,7 @@ pub fn mentions(text: &[char], calendar: &Calendar) -> Vec<Mention> {
     while at < text.len() {
         match day_at(text, at, calendar) {
             Some((end, day)) => {
+                let day = continued(day, found.last());
                 let mention = Mention { start: at, day_end: end, end: with_hours(text, end), day };
                 at = mention.end;
                 found.push(mention);
@@ -88,6 +88,20 @@ pub fn mentions(text: &[char], calendar: &Calendar) -> Vec<Mention> {
         }
     }
     found
+}
+
+/// A day in the light of the one said before it: 下周一出图，礼拜三送来 has both in the next week.
+fn continued(day: Day, before: Option<&Mention>) -> Day {
+    match (day, before.map(|mention| mention.day)) {
+        (Day::Weekday { week: None, day }, Some(Day::Weekday { week: Some(week), day: earlier }))
+            if week > 0 && day > earlier =>
+        {
+            Day::Weekday { week: Some(week), day }
+        }
+        (Day::ThatDay, Some(day)) => day,
+        (Day::ThatDay, None) => Day::Vague,
+        (day, _) => day,
+    }
 }
 
 /// The text with the recogniser's homophones in words for days put right; every character keeps its place.
@@ -129,6 +143,7 @@ fn day_at(text: &[char], at: usize, calendar: &Calendar) -> Option<(usize, Day)>
         .or_else(|| quarter(text, at))
         .or_else(|| near_day(text, at))
         .or_else(|| in_month(text, at, None))
+        .or_else(|| any_of(text, at, &["当天", "当日"]).map(|end| (end, Day::ThatDay)))
         .or_else(|| any_of(text, at, &PAST).map(|end| (end, Day::Past)))
         .or_else(|| any_of(text, at, &VAGUE).map(|end| (end, Day::Vague)))
 }
@@ -392,5 +407,9 @@ fn with_hours(text: &[char], end: usize) -> usize {
             end = any_of(text, minutes, &["分"]).unwrap_or(minutes);
         }
     }
-    any_of(text, end, &["之前", "以前", "之内", "以内", "之后", "以后", "左右", "前", "内"]).unwrap_or(end)
+    // The 内 of 周五内部评审 is no "within".
+    let word_goes_on = text.get(end) == Some(&'内') && matches!(text.get(end + 1), Some('部' | '容' | '勤'));
+    any_of(text, end, &["之前", "以前", "之内", "以内", "之后", "以后", "左右", "前", "内"])
+        .filter(|_| !word_goes_on)
+        .unwrap_or(end)
 }
