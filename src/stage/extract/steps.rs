@@ -111,8 +111,13 @@ pub fn owner(text: &[char], before: &[String], mention: Option<Mention>, rules: 
     let said: String = text.iter().collect();
     let deed = deed(&said, rules);
     let addressed = speaker(&said, rules);
-    // A rep may say 你, and 您 is often heard as 你: what only a rep does tells more.
-    if addressed == Some(Owner::Customer) && deed.is_some() && actor(text, mention, rules) == Actor::Speaker {
+    // A rep may say 你, and 您 is often heard as 你: what only a rep does tells more, unless 你 is asked to do it.
+    let asks = clauses(text).iter().any(|range| actor_in(text, range, range.start, rules) == Actor::Listener);
+    if addressed == Some(Owner::Customer)
+        && deed.is_some()
+        && !asks
+        && actor(text, mention, rules) == Actor::Speaker
+    {
         return deed;
     }
     let speaker = addressed

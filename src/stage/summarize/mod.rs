@@ -18,7 +18,7 @@ use crate::domain::moment::{
     IntentLevel, Moment, MomentKind, NextStepSlots, ObjectionCategory, Owner, QuoteSlots, Slots,
 };
 use crate::domain::summary::{IntentSummary, ObjectionSummary, Summary};
-use crate::domain::transcript::Segment;
+use crate::domain::transcript::{Segment, Speaker};
 use crate::error::Error;
 use crate::stage::mandarin::dates::Calendar;
 
@@ -49,6 +49,8 @@ impl Summarize {
     /// The summary of a visit with these moments and segments, both in time order. `coverage` is the share of
     /// speech that has a transcript, 0..=1: what was not heard makes everything less sure.
     pub fn run(&self, moments: &[Moment], segments: &[Segment], coverage: f64) -> Summary {
+        let all = moments;
+        let moments = &voiced_by_customers(moments, segments);
         let stage = self.stages.judge(moments, segments);
         let step = next_step(moments);
         let quote = latest_quote(moments);
@@ -79,12 +81,24 @@ impl Summarize {
             latest_quote: quote.value,
             objections: objections.value,
             signing_intent: intent.value.summary,
-            moments: moments.iter().map(|m| m.id.clone()).collect(),
+            moments: all.iter().map(|m| m.id.clone()).collect(),
             coverage,
             confidence,
             evidence,
         }
     }
+}
+
+/// The moments without objections and intents of the rep's: those are a customer's to voice. Where nobody knows who
+/// speaks, the model is believed.
+fn voiced_by_customers(moments: &[Moment], segments: &[Segment]) -> Vec<Moment> {
+    let reps = |moment: &Moment| {
+        let mut said = segments.iter().filter(|s| moment.segment_ids.contains(&s.id));
+        said.next().is_some_and(|first| first.speaker == Some(Speaker::Rep))
+            && said.all(|s| s.speaker == Some(Speaker::Rep))
+    };
+    let customers = |kind| matches!(kind, MomentKind::Objection | MomentKind::SigningIntent);
+    moments.iter().filter(|m| !(customers(m.kind) && reps(m))).cloned().collect()
 }
 
 /// The step that comes next: the earliest dated one that the rep owes, else the earliest dated one, else the

@@ -162,6 +162,23 @@ fn an_empty_visit_is_a_first_contact() {
 }
 
 #[test]
+fn what_the_rep_says_is_no_objection_and_no_intent() {
+    let at = "2026-11-18T12:00:00+08:00[Asia/Shanghai]".parse().unwrap();
+    let lines =
+        [("quote", "一台两万"), ("objection:price", "别人总说贵"), ("signing_intent:strong", "那就签吧")];
+    let lines = lines.map(|(label, text)| (vec![label.to_owned()], text));
+    let (moments, mut segments) = heard(lines.into_iter(), &at);
+    let unknown = summarize().run(&moments, &segments, 1.0);
+    assert_eq!((unknown.signing_intent.level, unknown.objections.len()), (IntentLevel::Strong, 1));
+    for segment in &mut segments {
+        segment.speaker = Some(crate::domain::transcript::Speaker::Rep);
+    }
+    let reps = summarize().run(&moments, &segments, 1.0);
+    assert_eq!((reps.signing_intent.level, reps.objections.len()), (IntentLevel::None, 0));
+    assert_eq!(reps.moments.len(), 3);
+}
+
+#[test]
 fn what_was_not_heard_makes_less_sure() {
     let visit = visits().remove(0);
     let whole = summarize().run(&visit.moments, &visit.segments, 1.0);
