@@ -12,6 +12,7 @@ use ort::value::{Outlet, TensorElementType};
 use super::EngineError;
 use super::manifest::{Dim, ElementType, Manifest, Tensor};
 
+mod build;
 mod grams;
 mod moments;
 mod pieces;
@@ -83,6 +84,12 @@ fn fits(tensor: &Tensor, outlet: &Outlet) -> bool {
 
 fn failed(e: ort::Error) -> EngineError {
     EngineError::Failed(format!("ONNX Runtime: {e}"))
+}
+
+impl From<ort::Error> for EngineError {
+    fn from(e: ort::Error) -> Self {
+        failed(e)
+    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 use ort::operator::Attribute;
 use ort::value::TensorElementType::{Float32, Int64};
 
-use super::build::{Build, Dense};
 use super::tokens::Tokens;
 use crate::engine::EngineError;
 use crate::engine::ggml::{ConvertError, Ggml, Sizes};
+use crate::engine::onnx::build::{Build, Dense};
 use crate::engine::window::MAX_BEAM;
 
 /// The encoder: `mel` [1, mels, 2 t] -> `ck{n}` [1, heads, width / heads, t] and `cv{n}` [1, heads, t, width / heads]
@@ -31,12 +31,6 @@ pub fn decoder(weights: &mut Ggml, tokens: &Tokens) -> Result<Build, EngineError
     let mut graph = Whisper { build: Build::new()?, sizes: weights.sizes, weights };
     graph.decoder(tokens)?;
     Ok(graph.build)
-}
-
-impl From<ort::Error> for EngineError {
-    fn from(e: ort::Error) -> Self {
-        super::failed(e)
-    }
 }
 
 impl From<ConvertError> for EngineError {

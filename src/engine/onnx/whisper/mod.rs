@@ -10,7 +10,7 @@ use std::path::Path;
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::{Environment, failed};
+use super::Environment;
 use crate::domain::audio::Samples;
 use crate::domain::time::Millis;
 use crate::engine::ggml::Ggml;
@@ -20,7 +20,6 @@ use crate::engine::window::{
 };
 use crate::engine::{EncoderWindow, EngineError, Piece, RecognizeRequest, Recognizer};
 
-mod build;
 mod decode;
 mod graphs;
 mod mel;

@@ -10,7 +10,7 @@ use ort::value::{
     Outlet, PrimitiveTensorElementType, Shape, SymbolicDimensions, Tensor, TensorElementType, ValueType,
 };
 
-use super::super::Environment;
+use super::Environment;
 
 /// The domain of ONNX Runtime's own operators.
 const RUNTIME: &str = "com.microsoft";
