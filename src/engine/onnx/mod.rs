@@ -13,12 +13,14 @@ use super::EngineError;
 use super::manifest::{Dim, ElementType, Manifest, Tensor};
 
 mod build;
+mod features;
 mod grams;
 mod moments;
 mod pieces;
 mod silero;
 mod whisper;
 
+pub use features::{Input, TextFeatures};
 pub use moments::{OnnxMoments, thresholds};
 pub use silero::SileroVoice;
 pub use whisper::OnnxWhisper;

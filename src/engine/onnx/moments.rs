@@ -2,45 +2,31 @@
 //! for each kind out.
 //!
 //! The model is our own and small, so it is part of the binary; one in the models directory replaces it. How
-//! text becomes ids is in `pieces` and `grams`; calibration is part of the graph.
+//! text becomes ids is in `features`; calibration is part of the graph.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ort::session::Session;
 use ort::value::TensorRef;
-use sha2::{Digest, Sha256};
 
-use super::grams::Hasher;
-use super::pieces::{self, Pieces, Window, prepared};
+use super::features::{Input, ROLES, TextFeatures};
+use super::pieces;
 use super::{Environment, failed, session};
 use crate::domain::moment::{MomentKind, ObjectionCategory};
 use crate::engine::installed;
-use crate::engine::manifest::{self, Manifest};
+use crate::engine::manifest::Manifest;
 use crate::engine::{ClassifyRequest, EngineError, MomentClassifier, MomentScores};
 
 const GRAPH: &[u8] = include_bytes!("../../../models/moments/moments.onnx");
-const PINYIN: &[u8] = include_bytes!("../../../models/moments/pinyin.tsv");
-const TOKENIZER: &[u8] = include_bytes!("../../../models/moments/tokenizer.json");
 
 /// Utterances judged in one run; bounds the memory of a long visit's pass.
 const MAX_BATCH: usize = 32;
-/// Rows of n-grams: the utterance, the one before, the one before that.
-const ROLES: usize = 3;
 
 /// One worker's classifier.
 pub struct OnnxMoments {
     session: Session,
-    pieces: Pieces,
-    hasher: Hasher,
-    roles: [char; ROLES],
+    features: TextFeatures,
     thresholds: [f32; 5],
-}
-
-/// What the graph is given of one request.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Input {
-    pub(super) window: Window,
-    pub(super) grams: [Vec<i64>; ROLES],
 }
 
 impl OnnxMoments {
@@ -51,59 +37,24 @@ impl OnnxMoments {
         models_dir: &Path,
     ) -> Result<Self, EngineError> {
         let damaged = |what: &str| EngineError::Altered(format!("the manifest of {}: {what}", manifest.name));
-        let features = manifest.features.as_ref().ok_or_else(|| damaged("no [features]"))?;
-        let (graph, pinyin, tokenizer) = if manifest.is_embedded() {
-            (GRAPH.to_vec(), PINYIN.to_vec(), TOKENIZER.to_vec())
+        let graph = if manifest.is_embedded() {
+            GRAPH.to_vec()
         } else {
-            let read = |path: PathBuf| {
-                let missing = |e| EngineError::Missing(format!("cannot read {}: {e}", path.display()));
-                std::fs::read(&path).map_err(missing)
-            };
-            let beside = |file: &Path| read(models_dir.join(file));
-            let graph = read(installed::require(manifest, models_dir)?)?;
-            (graph, beside(&features.pinyin)?, beside(&features.tokenizer)?)
+            let path = installed::require(manifest, models_dir)?;
+            std::fs::read(&path)
+                .map_err(|e| EngineError::Missing(format!("cannot read {}: {e}", path.display())))?
         };
-        let is = |bytes: &[u8], hash: &manifest::Sha256| {
-            installed::hex(Sha256::new_with_prefix(bytes)) == hash.as_str()
-        };
-        if !is(&pinyin, &features.pinyin_sha256) {
-            return Err(damaged("the table of syllables is not the one it names"));
-        }
-        if !is(&tokenizer, &features.tokenizer_sha256) {
-            return Err(damaged("the tokenizer is not the one it names"));
-        }
-        let pinyin = String::from_utf8(pinyin).map_err(|_| damaged("the table of syllables is no text"))?;
+        let features = TextFeatures::load(manifest, models_dir)?;
         check_order(manifest).map_err(damaged)?;
         Ok(Self {
             session: session(environment, manifest, &graph)?,
-            pieces: Pieces::new(&tokenizer)?,
-            hasher: Hasher::new(features, &pinyin)?,
-            roles: features.roles.as_slice().try_into().map_err(|_| damaged("three roles are needed"))?,
+            features,
             thresholds: thresholds(manifest)?,
         })
     }
 
-    pub(super) fn input(&self, request: &ClassifyRequest) -> Input {
-        // An utterance without words is none.
-        let mut before: Vec<(&String, String)> = request
-            .before
-            .iter()
-            .rev()
-            .map(|text| (text, prepared(text)))
-            .filter(|(_, prepared)| !prepared.is_empty())
-            .take(pieces::MAX_BEFORE)
-            .collect();
-        let earlier = |n: usize| before.get(n).map_or("", |(text, _)| text.as_str());
-        let texts = [request.text.as_str(), earlier(0), earlier(1)];
-        let grams = std::array::from_fn(|n| self.hasher.ids(texts[n], self.roles[n]));
-        before.reverse();
-        let before: Vec<String> = before.into_iter().map(|(_, prepared)| prepared).collect();
-        let after = request.after.as_deref().map(prepared);
-        Input { window: self.pieces.window(&before, &prepared(&request.text), after.as_deref()), grams }
-    }
-
     fn run(&mut self, batch: &[ClassifyRequest]) -> Result<Vec<MomentScores>, EngineError> {
-        let inputs: Vec<Input> = batch.iter().map(|request| self.input(request)).collect();
+        let inputs: Vec<Input> = batch.iter().map(|request| self.features.input(request)).collect();
         let rows = |of: fn(&Input) -> &Vec<i64>| inputs.iter().map(of).collect::<Vec<_>>();
         let (ids, length) = padded(&rows(|i| &i.window.ids), pieces::PADDING);
         let (segments, _) = padded(&rows(|i| &i.window.segments), 0);

@@ -67,40 +67,60 @@ fn a_graph_that_is_not_as_described_is_refused() {
     assert!(SileroVoice::load(real::environment(), &manifest, cut).is_err());
 }
 
+/// `models/moments/golden.json`.
+#[derive(serde::Deserialize)]
+struct Golden {
+    tolerance: f32,
+    items: Vec<Item>,
+}
+
+#[derive(serde::Deserialize)]
+struct Item {
+    previous: Vec<String>,
+    text: String,
+    following: Option<String>,
+    ids: Vec<i64>,
+    segments: Vec<i64>,
+    grams: [Vec<i64>; 3],
+    scores: [f32; 5],
+    categories: [f32; 10],
+    levels: [f32; 2],
+}
+
+impl Item {
+    fn request(&self) -> ClassifyRequest {
+        ClassifyRequest {
+            before: self.previous.clone(),
+            text: self.text.clone(),
+            after: self.following.clone(),
+        }
+    }
+}
+
+fn golden() -> (Golden, Manifest) {
+    let golden = serde_json::from_str(include_str!("../../../models/moments/golden.json")).unwrap();
+    (golden, Manifests::read(Path::new("/nowhere")).unwrap().get("moments").unwrap().clone())
+}
+
+#[test]
+fn text_becomes_the_golden_ids() {
+    let (golden, manifest) = golden();
+    let features = TextFeatures::load(&manifest, Path::new("/nowhere")).unwrap();
+    for item in &golden.items {
+        let input = features.input(&item.request());
+        assert_eq!((&input.window.ids, &input.window.segments), (&item.ids, &item.segments), "{}", item.text);
+        assert_eq!(input.grams, item.grams, "{}", item.text);
+    }
+}
+
 #[test]
 fn the_classifier_gives_the_golden_scores() {
-    #[derive(serde::Deserialize)]
-    struct Golden {
-        tolerance: f32,
-        items: Vec<Item>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Item {
-        previous: Vec<String>,
-        text: String,
-        following: Option<String>,
-        ids: Vec<i64>,
-        segments: Vec<i64>,
-        grams: [Vec<i64>; 3],
-        scores: [f32; 5],
-        categories: [f32; 10],
-        levels: [f32; 2],
-    }
-    let golden: Golden = serde_json::from_str(include_str!("../../../models/moments/golden.json")).unwrap();
-    let manifest = Manifests::read(Path::new("/nowhere")).unwrap().get("moments").unwrap().clone();
+    let (golden, manifest) = golden();
     let mut classifier = OnnxMoments::load(real::environment(), &manifest, Path::new("/nowhere")).unwrap();
-    let request = |item: &Item| ClassifyRequest {
-        before: item.previous.clone(),
-        text: item.text.clone(),
-        after: item.following.clone(),
-    };
-    let requests: Vec<_> = golden.items.iter().map(request).collect();
+    let requests: Vec<_> = golden.items.iter().map(Item::request).collect();
     let together = classifier.classify(&requests).unwrap();
     assert_eq!(together.len(), golden.items.len());
     for ((item, request), scores) in golden.items.iter().zip(&requests).zip(together) {
-        let input = classifier.input(request);
-        assert_eq!((&input.window.ids, &input.window.segments), (&item.ids, &item.segments), "{}", item.text);
-        assert_eq!(input.grams, item.grams, "{}", item.text);
         // A batch is padded to its longest; alone, nothing is.
         let alone = classifier.classify(std::slice::from_ref(request)).unwrap().remove(0);
         for scores in [scores, alone] {
