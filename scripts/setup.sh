@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks, and only that. Usage: scripts/setup.sh [build] [index] [lint] [browser]
+# Installs what this machine lacks, and only that. Usage: scripts/setup.sh [build] [index] [lint] [browser] [instructions]
 #   build    cmake and a C++ compiler, for whisper.cpp
 #   index    pip, unless an index is configured: pip knows where packages with weights come from
 #   lint     rustfmt and clippy
 #   browser  Chromium, its driver and a Chinese font, for the browser test
+#   instructions  valgrind, which counts them
 # Root is asked for only when a Debian package is missing.
 set -euo pipefail
 
@@ -47,8 +48,11 @@ for part in "${@:-build}"; do
             dpkg-query -W -f '${Status}' fonts-noto-cjk 2>/dev/null | grep -q 'ok installed' ||
                 packages+=(fonts-noto-cjk)
             ;;
+        instructions)
+            want valgrind valgrind
+            ;;
         *)
-            say "unknown part '$part': give build, index, lint or browser"
+            say "unknown part '$part': give build, index, lint, browser or instructions"
             exit 2
             ;;
     esac
