@@ -97,16 +97,22 @@ impl Extract {
     }
 
     fn quote(&self, text: &[char], before: &[String]) -> QuoteSlots {
-        let earlier = before.iter().rev().find_map(|text| {
-            let chars: Vec<char> = text.chars().collect();
-            let price = money::stated(&chars, None, &self.money)?;
-            Some((price.fen, per::said(&chars, &price, &self.money.per)))
-        });
-        let price = money::stated(text, earlier.map(|(fen, _)| fen), &self.money);
+        let earlier: Vec<(i64, Option<per::Per>)> = before
+            .iter()
+            .rev()
+            .filter_map(|text| {
+                let chars: Vec<char> = text.chars().collect();
+                let price = money::stated(&chars, &[], &self.money)?;
+                Some((price.fen, per::said(&chars, &price, &self.money.per)))
+            })
+            .collect();
+        let sums: Vec<i64> = earlier.iter().map(|(fen, _)| *fen).collect();
+        let price = money::stated(text, &sums, &self.money);
         let per = price.and_then(|price| {
             per::said(text, &price, &self.money.per).or_else(|| {
                 // 二百六, after 一盒二百八十五: haggling goes on over the same thing while sums are of one size.
-                earlier.filter(|(fen, _)| fen / 2 <= price.fen && price.fen / 2 <= *fen)?.1
+                let last = earlier.first().filter(|(fen, _)| fen / 2 <= price.fen && price.fen / 2 <= *fen);
+                last?.1
             })
         });
         QuoteSlots {
@@ -209,6 +215,9 @@ mod tests {
         assert_eq!((cell(&slots["amount_cny"]), cell(&slots["unit"])), ("268".to_owned(), "box".to_owned()));
         let before = ["两台一百零六万".to_owned()];
         assert_eq!(cell(&run(MomentKind::Quote, &before, "我给你一百整")["amount_cny"]), "1000000");
+        let before = ["按四百二十八一平走".to_owned(), "合下来总价二百五十六万八".to_owned()];
+        let slots = run(MomentKind::Quote, &before, "上一版不是四百一十五吗");
+        assert_eq!(cell(&slots["amount_cny"]), "415");
     }
 
     #[test]

@@ -64,16 +64,18 @@ enum Standing {
     Stated,
 }
 
-/// The price that a text states. `last_price` is the price named before, in fen: haggling leaves out what is
-/// understood (六十一 for 六十一块, 八十八 for 八十八万).
-pub fn stated(text: &[char], last_price: Option<i64>, rules: &Rules) -> Option<Sum> {
+/// The price that a text states. `earlier` are the prices named before, in fen, the latest first: haggling leaves out
+/// what is understood (六十一 for 六十一块, 八十八 for 八十八万).
+pub fn stated(text: &[char], earlier: &[i64], rules: &Rules) -> Option<Sum> {
     let sums = sums(text, rules);
     let best = sums.iter().map(|sum| sum.standing).max().filter(|best| *best > Standing::Never)?;
     let mut candidates = sums.iter().filter(|sum| sum.standing == best).copied();
     let price = if best == Standing::Item { candidates.next() } else { candidates.next_back() }?;
-    let near = |fen: i64| last_price.is_some_and(|last| fen / 2 <= last && last / 2 <= fen);
+    let alike = |fen: i64, last: &i64| fen / 2 <= *last && *last / 2 <= fen;
+    // 四百一十五 after 四百二十八一平 is no 415万, even if the whole came to 256.8万 in between.
+    let near = |fen: i64| earlier.iter().any(|last| alike(fen, last));
     let in_wan = price.fen.saturating_mul(10_000);
-    if !price.has_unit && !near(price.fen) && near(in_wan) {
+    if !price.has_unit && !near(price.fen) && earlier.first().is_some_and(|last| alike(in_wan, last)) {
         return Some(Sum { fen: in_wan, ..price });
     }
     // 六十一，... as a clause of its own is a price too.

@@ -31,6 +31,7 @@ pub struct SummarizeConfig {}
 pub struct Summarize {
     stages: stage::Rules,
     calendar: Calendar,
+    headlines: headline::Rules,
 }
 
 /// A field of the summary with how sure it is and what proves it.
@@ -43,7 +44,11 @@ struct Field<T> {
 impl Summarize {
     /// Loads the wordings.
     pub fn new(_config: &SummarizeConfig) -> Result<Self, Error> {
-        Ok(Self { stages: stage::Rules::load()?, calendar: Calendar::load()? })
+        Ok(Self {
+            stages: stage::Rules::load()?,
+            calendar: Calendar::load()?,
+            headlines: headline::Rules::load()?,
+        })
     }
 
     /// The summary of a visit with these moments and segments, both in time order. `coverage` is the share of
@@ -56,7 +61,8 @@ impl Summarize {
         let quote = latest_quote(moments);
         let objections = objections(moments);
         let intent = signing_intent(&self.stages.intents(moments));
-        let headline = headline::write(&self.calendar, &stage, &quote.value, &intent, moments, step);
+        let headline =
+            headline::write(&self.calendar, &self.headlines, &stage, &quote.value, &intent, moments, step);
         let action = step.map_or(Field { value: None, confidence: 0.0, evidence: Vec::new() }, next_action);
         let date = step.map_or(Field { value: None, confidence: 0.0, evidence: Vec::new() }, next_date);
 

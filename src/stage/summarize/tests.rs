@@ -1,5 +1,7 @@
 //! Small visits from `tests/data/cases/visits.txt`, read by `extract` and summed up.
 
+mod invention;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -83,11 +83,18 @@ impl Calendar {
         kept.filter_map(|mention| Some((mention, self.resolve(mention.day, on)?))).collect()
     }
 
-    /// The words for the day that a text promises something for (周五 of 周五下午之前), without knowing today.
-    pub fn spoken(&self, text: &[char]) -> Option<String> {
+    /// The words for the day that a text promises something for (周五 of 周五下午之前), without knowing today: the
+    /// first that may mean `date`, else the first.
+    pub fn spoken(&self, text: &[char], date: Option<Date>) -> Option<String> {
         let kept = mentions(text, self).into_iter().filter(|m| !self.turned_down(text, m));
         let days: Vec<Mention> = kept.filter(|m| !matches!(m.day, Day::Past | Day::Vague)).collect();
-        let mention = days.iter().find(|m| m.day != Day::InDays(0)).or(days.first())?;
+        let may_mean = |mention: &&Mention| match (mention.day, date) {
+            (Day::Weekday { day, .. }, Some(date)) => date.weekday().to_monday_one_offset() == day,
+            (Day::InMonth { day: DayOfMonth::Nth(day), .. }, Some(date)) => date.day() == day,
+            _ => true,
+        };
+        let to_come = || days.iter().filter(|m| m.day != Day::InDays(0));
+        let mention = to_come().find(may_mean).or_else(|| to_come().next()).or(days.first())?;
         Some(text.get(mention.start..mention.day_end)?.iter().collect())
     }
 
