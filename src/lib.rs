@@ -9,7 +9,7 @@
 //! ```
 //!
 //! * [`domain`]: the nouns. * [`engine`]: native models and the threads that own them.
-//! * [`stage`]: the nine verbs, `decode` to `summarize`. * [`pipeline`]: verbs declared in a file and run
+//! * [`stage`]: the ten verbs, `decode` to `summarize`. * [`pipeline`]: verbs declared in a file and run
 //!   over one visit. * [`store`]: SQL and stored audio. * [`webhook`]: envelope, signature, guarded client.
 //! * [`service`]: the use cases. * [`http`]: routes, live protocol, page. * [`cli`]: the terminal.
 

@@ -16,7 +16,8 @@ from windows import target
 DIM, HIDDEN, EPOCHS, BATCH = 22, 48, 12, 64
 RATE, DECAY = 3e-3, 0.01
 COPIES = 8              # noisy copies of every dialogue to draw from
-OUTPUTS = len(KINDS) + len(CATEGORIES) + len(LEVELS)
+JUDGED = len(KINDS) + len(CATEGORIES) + len(LEVELS)
+OUTPUTS = JUDGED + 1     # the last: is it the customer who speaks, as far as the words tell
 
 
 class Bag(nn.Module):
@@ -80,12 +81,14 @@ def fit_bag(prepared, seed):
         total = total or EPOCHS * (len(data) // BATCH)
         for i in range(0, len(data) - BATCH + 1, BATCH):
             part = data[i:i + BATCH]
-            on, weight, category, level, _ = (torch.tensor(np.array(x)) for x in zip(*(r[1] for r in part)))
+            on, weight, category, level, customer = (torch.tensor(np.array(x)) for x in zip(*(r[1] for r in part)))
             z = model(padded(part))
             loss = (F.binary_cross_entropy_with_logits(z[:, :k], on.float(), reduction="none") * weight).sum() / BATCH
-            for lo, hi, wanted in ((k, k + c, category), (k + c, OUTPUTS, level)):
+            for lo, hi, wanted in ((k, k + c, category), (k + c, JUDGED, level)):
                 if (wanted >= 0).any():
                     loss = loss + F.cross_entropy(z[wanted >= 0, lo:hi], wanted[wanted >= 0], reduction="sum") / BATCH
+            told = customer >= 0
+            loss = loss + F.binary_cross_entropy_with_logits(z[told, -1], customer[told].float(), reduction="sum") / BATCH
             step += 1
             for g in optimizer.param_groups:
                 g["lr"] = RATE * min(1, step / 50) * max(0.03, 1 - step / total)

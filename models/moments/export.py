@@ -17,11 +17,12 @@ LONGEST = 256  # tokens of a window; PREVIOUS * (CONTEXT_TOKENS + 1) + ... stays
 
 
 class Graph:
-    def __init__(self):
-        self.nodes, self.constants, self._named = [], [], {}
+    def __init__(self, prefix=""):
+        """prefix: of all names, to tell them from those of a graph that these nodes are added to."""
+        self.nodes, self.constants, self._named, self._prefix = [], [], {}, prefix
 
     def op(self, kind, *inputs, outputs=1, **attributes):
-        names = [f"{kind.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        names = [f"{self._prefix}{kind.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(kind, [self.name(i) for i in inputs], names, **attributes))
         return names[0] if outputs == 1 else names
 
@@ -32,7 +33,7 @@ class Graph:
         array = np.asarray(value)
         key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._named:
-            self._named[key] = f"c{len(self.constants)}"
+            self._named[key] = f"{self._prefix}c{len(self.constants)}"
             self.constants.append(numpy_helper.from_array(array, self._named[key]))
         return self._named[key]
 
@@ -142,17 +143,31 @@ def write(path, model, bags, share, calibration, quantise=True):
         x = layer(g, x, mask, module, rows if i == len(model.layers) - 1 else None)
     z = g.gelu(Graph.linear(g, pool(g, x, own), array(model.dense.weight), array(model.dense.bias), False))
     k, c, v = len(KINDS), len(CATEGORIES), len(LEVELS)
-    z = Graph.linear(g, z, array(model.heads.weight)[:k + c + v], array(model.heads.bias)[:k + c + v], False)  # who speaks stays behind
-    z = g.op("Add", g.op("Mul", z, np.float32(1 - share)), g.op("Mul", bag(g, bags), np.float32(share)))
+    z = Graph.linear(g, z, array(model.heads.weight)[:k + c + v], array(model.heads.bias)[:k + c + v], False)  # who speaks is told by the bags
+    judged, customer = g.op("Split", bag(g, bags), np.array([k + c + v, 1]), axis=-1, outputs=2)
+    z = g.op("Add", g.op("Mul", z, np.float32(1 - share)), g.op("Mul", judged, np.float32(share)))
     slope = np.float32([a for a, _ in calibration["platt"]] + [1 / calibration["categories"]] * c + [1 / calibration["levels"]] * v)
     z = g.op("Add", g.op("Mul", z, slope), np.float32([b for _, b in calibration["platt"]] + [0] * (c + v)))
     out = g.op("Split", z, np.array([k, c, v]), axis=-1, outputs=3)
     g.nodes += [helper.make_node("Sigmoid", [out[0]], ["scores"]), helper.make_node("Softmax", [out[1]], ["categories"], axis=-1),
-                helper.make_node("Softmax", [out[2]], ["levels"], axis=-1)]
+                helper.make_node("Softmax", [out[2]], ["levels"], axis=-1), helper.make_node("Sigmoid", [customer], ["customer"])]
     inputs = [("ids", ["batch", "tokens"]), ("segments", ["batch", "tokens"]), ("grams", ["batch", 3, "grams"])]
     graph = helper.make_graph(g.nodes, "moments", [helper.make_tensor_value_info(s, TensorProto.INT64, shape) for s, shape in inputs],
-                              [helper.make_tensor_value_info(s, TensorProto.FLOAT, ["batch", w]) for s, w in (("scores", k), ("categories", c), ("levels", v))],
+                              [helper.make_tensor_value_info(s, TensorProto.FLOAT, ["batch", w]) for s, w in (("scores", k), ("categories", c), ("levels", v), ("customer", 1))],
                               g.constants)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="visitscribe moments")
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)
+
+
+def append_customer(path, bags):
+    """Adds the bags' word on the speaker to the graph at path."""
+    proto = onnx.load(path)
+    g = Graph("customer_")
+    judged = sum((len(KINDS), len(CATEGORIES), len(LEVELS)))
+    _, customer = g.op("Split", bag(g, bags), np.array([judged, 1]), axis=-1, outputs=2)
+    proto.graph.node.extend([*g.nodes, helper.make_node("Sigmoid", [customer], ["customer"])])
+    proto.graph.initializer.extend(g.constants)
+    proto.graph.output.append(helper.make_tensor_value_info("customer", TensorProto.FLOAT, ["batch", 1]))
     onnx.checker.check_model(proto)
     onnx.save(proto, path)

@@ -49,7 +49,7 @@ class Session:
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def run(self, asked):
-        """[Asked] as one padded batch -> scores, categories, levels."""
+        """[Asked] as one padded batch -> scores, categories, levels, customer."""
         n, m = max(len(a.ids) for a in asked), max(1, max(len(g) for a in asked for g in a.grams))
         ids, segments = np.ones((len(asked), n), np.int64), np.zeros((len(asked), n), np.int64)
         grams = np.zeros((len(asked), len(ROLES), m), np.int64)
@@ -57,7 +57,7 @@ class Session:
             ids[i, :len(a.ids)], segments[i, :len(a.segments)] = a.ids, a.segments
             for j, g in enumerate(a.grams):
                 grams[i, j, :len(g)] = g
-        return self._session.run(["scores", "categories", "levels"], {"ids": ids, "segments": segments, "grams": grams})
+        return self._session.run(["scores", "categories", "levels", "customer"], {"ids": ids, "segments": segments, "grams": grams})
 
 
 class Asker:
@@ -84,6 +84,13 @@ def judge_graph(session, dialogues, ask, following=False):
             out.append([x[0] for x in session.run([ask(texts[:i], text, after)])])
             took.append((time.perf_counter() - started) * 1e3)
     return [np.stack(x) for x in zip(*out)], took
+
+
+def customer_accuracy(z, dialogues):
+    """How often a turn's words alone tell which side speaks."""
+    turns = [t for d in dialogues for t in d.turns]
+    known, customer = (np.array([bool(t.speaker) for t in turns]), np.array([t.speaker != "rep" for t in turns]))
+    return round(float(((z > 0) == customer)[known].mean()), 4)
 
 
 def calibrate(z, labels):
@@ -124,7 +131,7 @@ def golden(path, model_path, session, ask):
         asked = ask(previous, text, following)
         out = [[round(float(v), 6) for v in x[0]] for x in session.run([asked])]
         items.append({"previous": previous, "text": text, "following": following, "prepared": prepare(text),
-                      **asked._asdict(), **dict(zip(("scores", "categories", "levels"), out))})
+                      **asked._asdict(), **dict(zip(("scores", "categories", "levels", "customer"), out))})
     digest = hashlib.sha256(open(model_path, "rb").read()).hexdigest()
     with open(path, "w", encoding="utf8") as f:
         json.dump({"model_sha256": digest, "tolerance": 2e-3, "labels": KINDS, "categories": CATEGORIES, "levels": LEVELS, "items": items}, f, ensure_ascii=False)

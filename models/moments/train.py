@@ -4,6 +4,7 @@
     python3 -m venv .venv && .venv/bin/pip install -r requirements.txt     (once; PyPI only, CPU only)
     .venv/bin/python train.py               train, judge, and write moments.onnx, tokenizer.json, golden.json,
                                             thresholds.json, report.json (about an hour on two cores)
+    .venv/bin/python train.py --add-customer                what gave 0.3.1 its output `customer`; a whole training brings it by itself
     .venv/bin/python train.py --measure DIR [--noise] [--following]
                                             score moments.onnx on labelled visits (*.json) or dialogues (*.tsv)
 
@@ -24,10 +25,10 @@ import torch
 
 import publish
 from augment import Noise
-from bag import Bag, bag_outputs, examples, fit_bag
+from bag import JUDGED, Bag, bag_outputs, examples, fit_bag
 from dialogues import KINDS, folds_by_industry, load_dialogues, load_visits
 from e5 import E5, download
-from export import write
+from export import append_customer, write
 from grams import Pinyin, load_pinyin
 from judge import table, truth
 from learn import fit, outputs
@@ -36,7 +37,7 @@ from vocabulary import prune, sounds, write_tokenizer
 from windows import Pieces
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-VERSION = "0.3.0"
+VERSION = "0.3.1"
 LAYERS = range(6)     # of e5's twelve
 ROUNDS = [(6, 1.0), (3, 0.6)]  # epochs and share of the full learning rate: the second round starts where the first ended
 BAGS = 2              # n-gram halves of the classifier, and
@@ -80,7 +81,9 @@ class Trainer:
     def answers(self, networks, dialogues, ahead=False):
         """Raw outputs of all turns in order."""
         model, bags = networks
-        return (1 - SHARE) * outputs(model, dialogues, self.pieces, ahead)[:, :-1] + SHARE * bag_outputs(bags, dialogues, self.pinyin)
+        z = bag_outputs(bags, dialogues, self.pinyin)
+        judged = (1 - SHARE) * outputs(model, dialogues, self.pieces, ahead)[:, :JUDGED] + SHARE * z[:, :JUDGED]
+        return np.concatenate([judged, z[:, JUDGED:]], 1)
 
 
 def kept(path, make, save, load):
@@ -110,6 +113,7 @@ def build(folders, cache, out, threads, keep):
     for name in views:
         others = [(z, labels, parts) for n, z in views.items() if n != name]
         report["held_out" + name] = publish.crossed(views[name], labels, parts, others)["all"]
+        report["held_out" + name]["customer_accuracy"] = publish.customer_accuracy(views[name][:, -1], held)
     every = [np.concatenate([column] * len(views)) for column in labels]
     calibration = publish.calibrate(np.concatenate(list(views.values())), every)
     scores = np.concatenate([publish.probabilities(z, calibration)[0] for z in views.values()])
@@ -143,6 +147,28 @@ def build(folders, cache, out, threads, keep):
     print(json.dumps({k: [report[k]["macro_f1_core"], report[k]["macro_f1_all"]] for k in report if k.startswith("held_out") and isinstance(report[k], dict)}, indent=1))
 
 
+def add_customer(folders, path):
+    """Adds the output `customer` to a graph that was trained without it; all else in it stays."""
+    dialogues = load_dialogues(*folders)
+    fold = folds_by_industry(dialogues, FOLDS)
+    seen, held = [d for d, f in zip(dialogues, fold) if f], [d for d, f in zip(dialogues, fold) if not f]
+    noise, pinyin = Noise(), Pinyin(load_pinyin())
+    rows = examples(seen, noise, pinyin, 0)
+    bags = [fit_bag(rows, s) for s in range(BAGS)]
+    accuracy = {"held_out": publish.customer_accuracy(bag_outputs(bags, held, pinyin)[:, -1], held),
+                "held_out_noise": publish.customer_accuracy(bag_outputs(bags, noisy(held, noise), pinyin)[:, -1], held)}
+    append_customer(path, bags)
+    report_path = os.path.join(HERE, "report.json")
+    report = json.load(open(report_path, encoding="utf8"))
+    report.update({"version": VERSION, "model_bytes": os.path.getsize(path), "customer_accuracy": accuracy})
+    with open(report_path, "w", encoding="utf8") as f:
+        json.dump(report, f, ensure_ascii=False, indent=1, default=float)
+        f.write("\n")
+    publish.golden(os.path.join(HERE, "golden.json"), path, publish.Session(path), publish.Asker(Pieces(os.path.join(HERE, "tokenizer.json")), pinyin))
+    publish.update_manifest(os.path.join(HERE, os.pardir, "moments.toml"), HERE, report)
+    print(json.dumps(accuracy))
+
+
 def measure(folder, out, with_noise, following):
     dialogues = load_visits(folder) or load_dialogues(folder)
     if with_noise:
@@ -162,10 +188,14 @@ def main():
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--keep", metavar="DIR", help="keep the trained weights here, or go on from those that are here")
     ap.add_argument("--measure", metavar="DIR")
+    ap.add_argument("--add-customer", action="store_true", help="train the n-gram halves alone, and add what they tell of the speaker to moments.onnx: a few minutes")
     ap.add_argument("--noise", action="store_true", help="with --measure: add simulated recogniser noise")
     ap.add_argument("--following", action="store_true", help="with --measure: judge with the next utterance known")
     a = ap.parse_args()
-    if a.measure:
+    if a.add_customer:
+        torch.set_num_threads(a.threads)
+        add_customer(a.data, os.path.join(a.out, "moments.onnx"))
+    elif a.measure:
         measure(a.measure, a.out, a.noise, a.following)
     else:
         build(a.data, a.cache, a.out, a.threads, a.keep)

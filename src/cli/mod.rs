@@ -122,6 +122,7 @@ fn load(config: &Config, pipeline: &Pipeline) -> Result<Engines, Error> {
             threads: 1,
             recognizer: pipeline.models.recognizer.clone(),
             vad: pipeline.models.vad.clone(),
+            voiceprints: pipeline.models.voiceprints.clone(),
             moments: pipeline.models.moments.clone(),
             ..EngineConfig::default()
         },

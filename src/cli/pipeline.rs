@@ -42,7 +42,12 @@ fn list(catalog: &Catalog, active: &str) {
         match catalog.get(name) {
             Ok(p) => {
                 println!("{mark} {name}  version {}  {}", p.reference.version, p.description);
-                println!("    models: {} {} {}", p.models.vad, p.models.recognizer, p.models.moments);
+                let voices = p.models.voiceprints.iter();
+                let models = [&p.models.vad]
+                    .into_iter()
+                    .chain(voices)
+                    .chain([&p.models.recognizer, &p.models.moments]);
+                println!("    models: {}", models.map(String::as_str).collect::<Vec<_>>().join(" "));
             }
             Err(e) => println!("{mark} {name}  cannot be used: {e}"),
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::ids::{MomentId, SegmentId};
 use super::time::Millis;
+use super::transcript::Speaker;
 
 /// The five kinds, in the order of the classifier's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +36,15 @@ impl MomentKind {
             Self::ObjectionHandling => "objection_handling",
             Self::SigningIntent => "signing_intent",
             Self::NextStep => "next_step",
+        }
+    }
+
+    /// The only side that can say it, where there is one: a customer objects and wants to sign, the salesperson answers.
+    pub fn said_by(self) -> Option<Speaker> {
+        match self {
+            Self::Objection | Self::SigningIntent => Some(Speaker::Customer),
+            Self::ObjectionHandling => Some(Speaker::Rep),
+            Self::Quote | Self::NextStep => None,
         }
     }
 

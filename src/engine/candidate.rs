@@ -91,6 +91,7 @@ struct Item {
     scores: [f32; 5],
     categories: [f32; 10],
     levels: [f32; 2],
+    customer: [f32; 1],
 }
 
 impl Golden {
@@ -133,6 +134,7 @@ impl Golden {
         near(&given.kinds, &item.scores)
             && near(&given.categories, &item.categories)
             && near(&given.levels, &item.levels)
+            && near(&[given.customer], &item.customer)
     }
 }
 

@@ -3,7 +3,8 @@
 
 use super::{
     ClassifyRequest, EngineError, Engines, MomentClassifier, MomentScores, Piece, Pool, RecognizeRequest,
-    Recognizer, VOICE_WINDOW, VoiceDetector, VoiceReply, VoiceRequest,
+    Recognizer, VOICE_WINDOW, VoiceDetector, VoiceEncoder, VoiceReply, VoiceRequest, Voiceprint,
+    VoiceprintRequest,
 };
 use crate::domain::audio::Samples;
 use crate::domain::time::Millis;
@@ -44,7 +45,19 @@ impl VoiceDetector for FakeVoice {
     }
 }
 
-/// Finds a quote where there is 元 or 折, an intent where there is 签, a step where there is 发给.
+/// Two voices: one that is louder than 0.3, and one that is not.
+pub struct FakeVoices;
+
+impl VoiceEncoder for FakeVoices {
+    fn encode(&mut self, request: &VoiceprintRequest) -> Result<Vec<Voiceprint>, EngineError> {
+        let level = |w: &Vec<f32>| w.iter().map(|s| s.abs()).sum::<f32>() / w.len().max(1) as f32;
+        let voice = |w| if level(w) > 0.3 { vec![0.6, 0.8, 0.0] } else { vec![0.6, 0.0, 0.8] };
+        Ok(request.windows.iter().map(|w| Voiceprint(voice(w))).collect())
+    }
+}
+
+/// Finds a quote where there is 元 or 折, an intent where there is 签, a step where there is 发给. Takes whoever says
+/// 行 for a customer, and whoever says 您 for the salesperson.
 pub struct FakeMoments;
 
 impl MomentClassifier for FakeMoments {
@@ -63,6 +76,11 @@ impl MomentClassifier for FakeMoments {
                 ],
                 categories: [0.1; 10],
                 levels: [0.8, 0.2],
+                customer: match () {
+                    () if r.text.contains('行') => 0.9,
+                    () if r.text.contains('您') => 0.1,
+                    () => 0.5,
+                },
             })
             .collect())
     }
@@ -97,6 +115,9 @@ pub fn engines() -> Result<Engines, EngineError> {
             Ok(Box::new(FakeRecognizer) as Box<dyn Recognizer>)
         })?,
         voice: Pool::start("fake-voice", 1, 64, || Ok(Box::new(FakeVoice) as Box<dyn VoiceDetector>))?,
+        voiceprints: Some(Pool::start("fake-voiceprint", 1, 64, || {
+            Ok(Box::new(FakeVoices) as Box<dyn VoiceEncoder>)
+        })?),
         moments: Pool::start("fake-moments", 1, 64, || {
             Ok(Box::new(FakeMoments) as Box<dyn MomentClassifier>)
         })?,

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::{Kind, Manifest, Manifests, RUNTIME};
-use super::onnx::{self, Environment, OnnxMoments, OnnxWhisper, SileroVoice};
+use super::onnx::{self, Environment, OnnxMoments, OnnxVoices, OnnxWhisper, SileroVoice};
 use super::whisper::WhisperWeights;
 use super::{
     ClassifyRequest, EngineError, Engines, MomentClassifier, Pool, RecognizeRequest, Recognizer,
-    VOICE_WINDOW, VoiceDetector, VoiceRequest, installed,
+    VOICE_WINDOW, VOICEPRINT_WINDOW, VoiceDetector, VoiceEncoder, VoiceRequest, VoiceprintRequest, installed,
 };
 use crate::error::{Code, Error, Result};
 
@@ -27,6 +27,8 @@ pub struct EngineConfig {
     pub recognizer: String,
     /// Manifest of the voice detector.
     pub vad: String,
+    /// Manifest of the voice encoder, where voices are told apart.
+    pub voiceprints: Option<String>,
     /// Manifest of the classifier.
     pub moments: String,
 }
@@ -39,6 +41,7 @@ impl Default for EngineConfig {
             queue: 64,
             recognizer: "whisper-base".to_owned(),
             vad: "silero-vad".to_owned(),
+            voiceprints: Some("ge2e-voice".to_owned()),
             moments: "moments".to_owned(),
         }
     }
@@ -55,7 +58,7 @@ impl From<EngineError> for Error {
     }
 }
 
-/// Loads and warms up all three models. Fails with [`Code::ModelMissing`] or [`Code::ModelAltered`] before
+/// Loads and warms up all models. Fails with [`Code::ModelMissing`] or [`Code::ModelAltered`] before
 /// anything is loaded if a file is not what its manifest says.
 pub fn load(models_dir: &Path, config: &EngineConfig) -> Result<Engines> {
     let manifests = Manifests::read(models_dir)?;
@@ -67,19 +70,24 @@ pub fn load(models_dir: &Path, config: &EngineConfig) -> Result<Engines> {
     let vad = of_kind(&manifests, &config.vad, Kind::SileroVad)?;
     let moments = of_kind(&manifests, &config.moments, Kind::MomentClassifier)?;
 
+    let encoder = config.voiceprints.as_ref().map(|name| of_kind(&manifests, name, Kind::VoiceEncoder));
+    let encoder = encoder.transpose()?;
+
     let library = installed::require(runtime, models_dir)?;
     let weights = installed::require(recognizer, models_dir)?;
     let graph = installed::require(vad, models_dir)?;
+    let prints = encoder.map(|encoder| installed::require(encoder, models_dir)).transpose()?;
 
     let environment = onnx::environment(&library)?;
-    let models = [runtime, recognizer, vad, moments];
+    let models = [runtime, recognizer, vad, moments].into_iter().chain(encoder);
     Ok(Engines {
         recognizer: recognizer_pool(environment, recognizer.kind, weights, config)?,
         voice: voice_pool(environment, vad, &graph, config.queue)?,
+        voiceprints: prints.map(|weights| voiceprint_pool(environment, weights, config.queue)).transpose()?,
         moments: moments_pool(environment, moments, models_dir, config.queue)?,
         thresholds: onnx::thresholds(moments)?,
         shadow: None,
-        models: models.iter().map(|m| (m.name.clone(), m.model_ref())).collect(),
+        models: models.map(|m| (m.name.clone(), m.model_ref())).collect(),
     })
 }
 
@@ -129,6 +137,18 @@ fn voice_pool(
         let mut voice = SileroVoice::load(environment, &manifest, &graph)?;
         voice.detect(&VoiceRequest { samples: vec![0.0; VOICE_WINDOW], ..VoiceRequest::default() })?;
         Ok(Box::new(voice) as Box<dyn VoiceDetector>)
+    })
+}
+
+fn voiceprint_pool(
+    environment: &'static Environment,
+    weights: PathBuf,
+    queue: usize,
+) -> Result<Pool<dyn VoiceEncoder>, EngineError> {
+    Pool::start("voiceprint", 1, queue, move || {
+        let mut voices = OnnxVoices::load(environment, &weights)?;
+        voices.encode(&VoiceprintRequest { windows: vec![vec![0.0; VOICEPRINT_WINDOW]] })?;
+        Ok(Box::new(voices) as Box<dyn VoiceEncoder>)
     })
 }
 

@@ -13,11 +13,12 @@ use crate::domain::result::ModelRef;
 use crate::error::{Code, Error, Result};
 
 /// The manifests of this repository: file name and text.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("moments.toml", include_str!("../../models/moments.toml")),
     ("onnxruntime-linux-aarch64.toml", include_str!("../../models/onnxruntime-linux-aarch64.toml")),
     ("onnxruntime-linux-x86_64.toml", include_str!("../../models/onnxruntime-linux-x86_64.toml")),
     ("silero-vad.toml", include_str!("../../models/silero-vad.toml")),
+    ("ge2e-voice.toml", include_str!("../../models/ge2e-voice.toml")),
     ("whisper-base.toml", include_str!("../../models/whisper-base.toml")),
     ("whisper-base-q8_0.toml", include_str!("../../models/whisper-base-q8_0.toml")),
 ];
@@ -35,6 +36,8 @@ pub enum Kind {
     WhisperOnnx,
     /// Silero VAD as an ONNX graph.
     SileroVad,
+    /// The GE2E voice encoder in torch's old format, run by ONNX Runtime.
+    VoiceEncoder,
     /// The shared library that runs ONNX graphs.
     Onnxruntime,
     /// The moment classifier as an ONNX graph; its input is made as `models/moments/SPEC.md` says.

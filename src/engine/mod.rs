@@ -143,6 +143,26 @@ pub trait VoiceDetector: Send + 'static {
     fn detect(&mut self, request: &VoiceRequest) -> Result<VoiceReply, EngineError>;
 }
 
+/// Samples in one window of the voice encoder: 1.6 s at 16 kHz.
+pub const VOICEPRINT_WINDOW: usize = 25_600;
+
+/// How a voice sounds: a direction of length 1 in 256 dimensions. It tells a person, so it lives in memory only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Voiceprint(pub Vec<f32>);
+
+/// Windows of speech to tell the voices of.
+#[derive(Debug, Clone, Default)]
+pub struct VoiceprintRequest {
+    /// Mono samples at 16 kHz, from 0.2 s to [`VOICEPRINT_WINDOW`] each; what is shorter than that is repeated.
+    pub windows: Vec<Vec<f32>>,
+}
+
+/// Tells how voices sound.
+pub trait VoiceEncoder: Send + 'static {
+    /// One print for each window, in order.
+    fn encode(&mut self, request: &VoiceprintRequest) -> Result<Vec<Voiceprint>, EngineError>;
+}
+
 /// One utterance with what was said before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClassifyRequest {
@@ -163,6 +183,9 @@ pub struct MomentScores {
     pub categories: [f32; 10],
     /// Strong, conditional; summing to 1; meaningful if it is a signing intent.
     pub levels: [f32; 2],
+    /// Probability that a customer speaks, by the words alone; 0.5 from a
+    /// classifier that does not tell.
+    pub customer: f32,
 }
 
 /// Finds the kinds of moment in an utterance.
@@ -195,6 +218,13 @@ impl<'a> Job<dyn VoiceDetector + 'a> for VoiceRequest {
     }
 }
 
+impl<'a> Job<dyn VoiceEncoder + 'a> for VoiceprintRequest {
+    type Reply = Vec<Voiceprint>;
+    fn run(self, model: &mut (dyn VoiceEncoder + 'a)) -> Result<Self::Reply, EngineError> {
+        model.encode(&self)
+    }
+}
+
 impl<'a> Job<dyn MomentClassifier + 'a> for Vec<ClassifyRequest> {
     type Reply = Vec<MomentScores>;
     fn run(self, model: &mut (dyn MomentClassifier + 'a)) -> Result<Self::Reply, EngineError> {
@@ -209,6 +239,8 @@ pub struct Engines {
     pub recognizer: Pool<dyn Recognizer>,
     /// Speech or not; one worker serves many visits.
     pub voice: Pool<dyn VoiceDetector>,
+    /// How voices sound; one worker. `None` where the pipeline does not tell them apart.
+    pub voiceprints: Option<Pool<dyn VoiceEncoder>>,
     /// Words to moments; one worker.
     pub moments: Pool<dyn MomentClassifier>,
     /// Decision thresholds of the classifier, in the order of `MomentKind::ALL`.

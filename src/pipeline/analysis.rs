@@ -8,17 +8,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Pipeline, TextStages};
 use crate::domain::ids::{MomentId, SegmentId};
 use crate::domain::moment::Moment;
 use crate::domain::result::{ModelRef, PipelineRef, VisitResult};
 use crate::domain::time::{Millis, Span};
-use crate::domain::transcript::{Gap, GapReason, Pii, Segment};
-use crate::engine::Engines;
+use crate::domain::transcript::{Gap, GapReason, Pii, Segment, Speaker};
+use crate::engine::{Engines, MomentScores};
 use crate::error::Result;
-use crate::stage::classify::Classify;
+use crate::stage::classify::{Classify, Detected};
+use crate::stage::diarize::{Print, Voices};
 
 /// Most utterances that are held back waiting for a number to end: one said group by group, and said back so.
 const MAX_HELD: usize = 6;
@@ -46,6 +47,13 @@ pub enum News {
     Judged(SegmentId, Vec<Moment>),
 }
 
+/// What came of a segment when that was its speaker.
+struct Judged {
+    scores: Option<MomentScores>,
+    speaker: Option<Speaker>,
+    moments: Vec<Moment>,
+}
+
 /// One visit's text, growing.
 pub struct Analysis {
     stages: Arc<TextStages>,
@@ -55,9 +63,11 @@ pub struct Analysis {
     models: BTreeMap<String, ModelRef>,
     held: Vec<Heard>,
     segments: Vec<Segment>,
-    moments: Vec<Moment>,
-    /// How many segments have been judged.
-    judged: usize,
+    /// The first segments, judged.
+    judged: Vec<Judged>,
+    voices: Voices,
+    /// Whether moments are told once only, whatever becomes known of the speakers.
+    once: bool,
     pii: Vec<(Pii, usize, usize)>,
     timings: Timings,
 }
@@ -73,11 +83,28 @@ impl Analysis {
             models: engines.models.clone(),
             held: Vec::new(),
             segments: Vec::new(),
-            moments: Vec::new(),
-            judged: 0,
+            judged: Vec::new(),
+            voices: Voices::new(&pipeline.stages.diarize.clone().unwrap_or_default()),
+            once: false,
             pii: Vec::new(),
             timings: Timings::default(),
         })
+    }
+
+    /// Leaves moments as they were first told: another analysis of the visit has the last word.
+    pub fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    /// What tells voices apart, without what this visit's sound like.
+    pub fn voices_alone(&self) -> Voices {
+        self.voices.anew()
+    }
+
+    /// Takes how the voices sound in what is heard next.
+    pub fn hear(&mut self, prints: Vec<Print>) {
+        self.voices.hear(prints);
     }
 
     /// The id that the next finished segment will get, counting what is held back.
@@ -112,16 +139,42 @@ impl Analysis {
 
     /// Whether anything waits for the next utterance.
     pub fn is_unfinished(&self) -> bool {
-        !self.held.is_empty() || self.judged < self.segments.len()
+        !self.held.is_empty() || self.judged.len() < self.segments.len()
     }
 
-    /// Finishes everything: what is held back, and the moments of the last segment.
+    /// Finishes everything: what is held back, the moments of the last segment, and of those whose speaker became
+    /// known since.
     pub async fn close(&mut self) -> Result<Vec<News>> {
         let mut news = self.flush().await?;
-        while self.judged < self.segments.len() {
+        while self.judged.len() < self.segments.len() {
             news.extend(self.judge_next().await?);
         }
+        if !self.once {
+            news.extend(self.judge_by_speakers());
+        }
         Ok(news)
+    }
+
+    /// Decides anew where it became known who speaks. The model is not asked again.
+    fn judge_by_speakers(&mut self) -> Vec<News> {
+        let mut news = Vec::new();
+        for (at, speaker) in self.speakers().into_iter().enumerate().take(self.judged.len()) {
+            let Some(before) = self.judged.get(at).filter(|judged| judged.speaker != speaker) else {
+                continue;
+            };
+            let (scores, told) = (before.scores.clone(), before.moments.clone());
+            let moments = self.moments(at, scores.as_ref(), speaker);
+            if moments != told {
+                news.push(News::Judged(self.segments[at].id.clone(), moments.clone()));
+            }
+            self.judged[at] = Judged { scores, speaker, moments };
+        }
+        news
+    }
+
+    /// Who speaks in each segment, as far as is known by now.
+    fn speakers(&self) -> Vec<Option<Speaker>> {
+        self.voices.speakers(self.segments.iter().map(Segment::span))
     }
 
     /// Finishes what is held back.
@@ -137,12 +190,12 @@ impl Analysis {
                 end_ms: heard.span.end_ms,
                 text,
                 raw_text,
-                speaker: None,
+                speaker: self.voices.speakers([heard.span]).pop().flatten(),
                 confidence: heard.confidence,
             };
             news.push(News::Segment(segment.clone()));
             self.segments.push(segment);
-            while self.judged + 1 < self.segments.len() {
+            while self.judged.len() + 1 < self.segments.len() {
                 news.extend(self.judge_next().await?);
             }
         }
@@ -184,39 +237,53 @@ impl Analysis {
 
     /// The moments of the first segment that has not been judged.
     async fn judge_next(&mut self) -> Result<Option<News>> {
-        let at = self.judged;
-        self.judged += 1;
-        let Some(segment) = self.segments.get(at) else { return Ok(None) };
+        let at = self.judged.len();
+        let Some(segment) = self.segments.get(at).cloned() else { return Ok(None) };
         let recent = self.segments.get(at.saturating_sub(CONTEXT)..at).unwrap_or_default();
         let raws: Vec<String> = recent.iter().map(|s| s.raw_text.clone()).collect();
-        let texts: Vec<String> = recent.iter().map(|s| s.text.clone()).collect();
         let after = self.segments.get(at + 1).map(|s| s.raw_text.as_str());
         let begin = Instant::now();
-        let detected = self.classify.run(&raws, &segment.raw_text, after).await?;
+        let scores = self.classify.run(&raws, &segment.raw_text, after).await?;
         self.timings.add("classify", begin);
-        let begin = Instant::now();
-        let mut fresh = Vec::new();
-        for found in detected {
-            fresh.push(Moment {
-                id: MomentId::of(&segment.id, found.kind),
-                kind: found.kind,
-                start_ms: segment.start_ms,
-                end_ms: segment.end_ms,
-                utterances: None,
-                segment_ids: vec![segment.id.clone()],
-                score: found.score,
-                evidence: segment.text.clone(),
-                slots: self.stages.extract.run(&found, &segment.text, &texts, &self.visit_at),
-            });
+        if let Some(scores) = &scores {
+            self.voices.read(segment.span(), scores.customer);
         }
+        let speaker = self.voices.speakers([segment.span()]).pop().flatten();
+        let moments = self.moments(at, scores.as_ref(), speaker);
+        self.judged.push(Judged { scores, speaker, moments: moments.clone() });
+        Ok(Some(News::Judged(segment.id, moments)))
+    }
+
+    /// What the segment holds by these scores, when this is its speaker.
+    fn moments(&mut self, at: usize, scores: Option<&MomentScores>, speaker: Option<Speaker>) -> Vec<Moment> {
+        let (Some(segment), Some(scores)) = (self.segments.get(at), scores) else { return Vec::new() };
+        let begin = Instant::now();
+        let recent = self.segments.get(at.saturating_sub(CONTEXT)..at).unwrap_or_default();
+        let texts: Vec<String> = recent.iter().map(|s| s.text.clone()).collect();
+        let moment = |found: Detected| Moment {
+            id: MomentId::of(&segment.id, found.kind),
+            kind: found.kind,
+            start_ms: segment.start_ms,
+            end_ms: segment.end_ms,
+            utterances: None,
+            segment_ids: vec![segment.id.clone()],
+            score: found.score,
+            evidence: segment.text.clone(),
+            slots: self.stages.extract.run(&found, &segment.text, &texts, &self.visit_at),
+        };
+        let moments = self.classify.decide(scores, speaker).into_iter().map(moment).collect();
         self.timings.add("extract", begin);
-        self.moments.extend(fresh.iter().cloned());
-        Ok(Some(News::Judged(segment.id.clone(), fresh)))
+        moments
     }
 
     /// Time spent elsewhere for this visit, to be reported with the rest.
     pub fn spent(&mut self, stage: &'static str, begin: Instant) {
         self.timings.add(stage, begin);
+    }
+
+    /// The same, of work that took so long.
+    pub fn took(&mut self, stage: &'static str, time: Duration) {
+        self.timings.record(stage, time);
     }
 
     /// Adds the time that another analysis of this visit took.
@@ -232,15 +299,21 @@ impl Analysis {
         let coverage =
             if speech_ms.0 == 0 { 1.0 } else { 1.0 - lost.min(speech_ms.0) as f64 / speech_ms.0 as f64 };
         let coverage = (coverage * 1e4).round() / 1e4;
-        let (stages, segments, moments) = (self.stages.clone(), &self.segments, &self.moments);
-        let summary = self.timings.measure("summarize", || stages.summarize.run(moments, segments, coverage));
+        let speakers = self.speakers();
+        for (segment, speaker) in self.segments.iter_mut().zip(speakers) {
+            segment.speaker = speaker;
+        }
+        let moments: Vec<Moment> = self.judged.into_iter().flat_map(|judged| judged.moments).collect();
+        let (stages, segments) = (self.stages.clone(), &self.segments);
+        let summary =
+            self.timings.measure("summarize", || stages.summarize.run(&moments, segments, coverage));
         VisitResult {
             duration_ms,
             speech_ms,
             coverage,
             gaps: with_silence(&self.segments, gaps, duration_ms),
             segments: self.segments,
-            moments: self.moments,
+            moments,
             pii: self.pii.into_iter().map(|(pii, ..)| pii).collect(),
             summary,
             timings: self.timings.millis(),
@@ -251,13 +324,11 @@ impl Analysis {
 
     /// Closes a given transcript: moments and personal data name the utterances by their own numbers.
     pub fn finish_text(mut self, numbers: &[u32], duration_ms: Millis) -> VisitResult {
-        let position = |id: &SegmentId| self.segments.iter().position(|s| s.id == *id);
-        let mut moments = std::mem::take(&mut self.moments);
-        for moment in &mut moments {
-            let at = moment.segment_ids.iter().filter_map(position);
-            moment.utterances = Some(at.filter_map(|n| numbers.get(n).copied()).collect());
+        for (at, judged) in self.judged.iter_mut().enumerate() {
+            for moment in &mut judged.moments {
+                moment.utterances = Some(numbers.get(at).copied().into_iter().collect());
+            }
         }
-        self.moments = moments;
         for (pii, from, to) in &mut self.pii {
             *pii = Pii {
                 utterances: Some(numbers.get(*from..=*to).unwrap_or_default().to_vec()),
@@ -299,7 +370,10 @@ struct Timings(BTreeMap<&'static str, u64>);
 
 impl Timings {
     fn add(&mut self, stage: &'static str, begin: Instant) {
-        let spent = begin.elapsed();
+        self.record(stage, begin.elapsed());
+    }
+
+    fn record(&mut self, stage: &'static str, spent: Duration) {
         *self.0.entry(stage).or_default() += spent.as_micros() as u64;
         metrics::histogram!(crate::telemetry::STAGE_SECONDS, "stage" => stage).record(spent);
     }

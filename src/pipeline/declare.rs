@@ -16,11 +16,12 @@ use crate::error::{Code, Error, Result};
 const FORMAT: u32 = 1;
 
 /// What each stage eats and gives, in the only order that works today. A stage that is replaced keeps its
-/// two words; a new stage brings a new line.
-const GRAPH: [(&str, &str, &str); 9] = [
+/// two words; a new stage brings a new line. `diarize` may be left out: it adds to speech whose it is.
+const GRAPH: [(&str, &str, &str); 10] = [
     ("decode", "bytes", "pcm"),
     ("resample", "pcm", "samples"),
     ("vad", "samples", "speech"),
+    ("diarize", "speech", "speech"),
     ("recognize", "speech", "words"),
     ("normalize", "words", "text"),
     ("mask", "text", "masked text"),
@@ -63,18 +64,21 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Declared> {
         version: outer.version,
         description: outer.description,
         stages: StageConfigs::default(),
-        models: ModelNames { vad: String::new(), recognizer: String::new(), moments: String::new() },
+        models: ModelNames {
+            vad: String::new(),
+            voiceprints: None,
+            recognizer: String::new(),
+            moments: String::new(),
+        },
         cases: outer.case,
     };
     let mut given = "bytes";
-    let mut count = 0;
     for (n, stage) in stages.enumerate() {
         let place = outer.stage.get(n).map_or(stage.span(), Spanned::span);
         given = read_stage(&at, stage, place, given, &mut declared)?;
-        count = n + 1;
     }
     if given != "summary" {
-        let next = GRAPH.get(count).map_or("?", |g| g.0);
+        let next = GRAPH.iter().find(|g| g.1 == given && g.2 != given).map_or("?", |g| g.0);
         return Err(at.error(
             text.len().saturating_sub(1)..text.len(),
             &format!("the graph ends with {given}; the next stage must be {next:?}"),
@@ -108,7 +112,7 @@ where
     if *eats != given {
         return Err(wrong(&format!("{name} eats {eats}, but what comes before gives {given}")));
     }
-    let needs_model = matches!(name.as_str(), "vad" | "recognize" | "classify");
+    let needs_model = matches!(name.as_str(), "vad" | "diarize" | "recognize" | "classify");
     match (needs_model, &model) {
         (true, None) => {
             return Err(wrong(&format!("{name} needs `model = \"...\"`: see `visitscribe models list`")));
@@ -122,6 +126,8 @@ where
     match name.as_str() {
         "decode" => s.decode = at.read(settings)?,
         "resample" => s.resample = at.read(settings)?,
+        "diarize" if s.diarize.is_some() => return Err(wrong("diarize stands there already")),
+        "diarize" => (s.diarize, declared.models.voiceprints) = (Some(at.read(settings)?), Some(model)),
         "vad" => (s.vad, declared.models.vad) = (at.read(settings)?, model),
         "recognize" => (s.recognize, declared.models.recognizer) = (at.read(settings)?, model),
         "normalize" => s.normalize = at.read(settings)?,

@@ -1,6 +1,6 @@
 //! Declared pipelines: `pipelines/*.toml` checked into a [`Pipeline`], and a [`session`]: one visit in flight.
 //!
-//! A pipeline names the nine stages in order, their settings and their models, and carries test cases that
+//! A pipeline names the stages in order, their settings and their models, and carries test cases that
 //! `visitscribe pipeline check` runs. Service and commands use [`Catalog`] to find one by name and
 //! [`session::start`] to run it; nobody else knows how stages are wired.
 
@@ -23,6 +23,7 @@ use crate::domain::transcript::Segment;
 use crate::error::{Code, Error, Result};
 use crate::stage::classify::ClassifyConfig;
 use crate::stage::decode::DecodeConfig;
+use crate::stage::diarize::DiarizeConfig;
 use crate::stage::extract::{Extract, ExtractConfig};
 use crate::stage::mask::{Mask, MaskConfig};
 use crate::stage::normalize::{Normalize, NormalizeConfig};
@@ -31,13 +32,15 @@ use crate::stage::resample::ResampleConfig;
 use crate::stage::summarize::{Summarize, SummarizeConfig};
 use crate::stage::vad::VadConfig;
 
-/// The settings of all nine stages.
+/// The settings of all stages.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs)]
 pub struct StageConfigs {
     pub decode: DecodeConfig,
     pub resample: ResampleConfig,
     pub vad: VadConfig,
+    /// `None` where voices are not told apart.
+    pub diarize: Option<DiarizeConfig>,
     pub recognize: RecognizeConfig,
     pub normalize: NormalizeConfig,
     pub mask: MaskConfig,
@@ -51,6 +54,8 @@ pub struct StageConfigs {
 pub struct ModelNames {
     /// For `vad`.
     pub vad: String,
+    /// For `diarize`, where it stands.
+    pub voiceprints: Option<String>,
     /// For `recognize`.
     pub recognizer: String,
     /// For `classify`.

@@ -8,6 +8,7 @@
 mod partial;
 mod run;
 mod second;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -72,6 +72,7 @@ impl Hearing {
             threads: 1,
             recognizer: pipeline.models.recognizer.clone(),
             vad: pipeline.models.vad.clone(),
+            voiceprints: pipeline.models.voiceprints.clone(),
             moments: pipeline.models.moments.clone(),
             ..EngineConfig::default()
         };

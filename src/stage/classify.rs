@@ -5,6 +5,7 @@ mod shadow;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::moment::MomentKind;
+use crate::domain::transcript::Speaker;
 use crate::engine::candidate::Shadow;
 use crate::engine::{ClassifyRequest, Engines, Lane, MomentClassifier, MomentScores, Pool, PoolError};
 use crate::error::{Code, Error};
@@ -17,11 +18,15 @@ pub struct ClassifyConfig {
     pub context: usize,
     /// Decision thresholds in the order of `MomentKind::ALL`, instead of the manifest's.
     pub thresholds: Option<[f32; 5]>,
+    /// By what the odds of a kind that only one side can say are multiplied where that side speaks...
+    pub right_side: f32,
+    /// ...and where the other side does. 1 and 1 leave the speaker out of it.
+    pub wrong_side: f32,
 }
 
 impl Default for ClassifyConfig {
     fn default() -> Self {
-        Self { context: 3, thresholds: None }
+        Self { context: 3, thresholds: None, right_side: 2.0, wrong_side: 0.05 }
     }
 }
 
@@ -41,6 +46,7 @@ pub struct Classify {
     pool: Pool<dyn MomentClassifier>,
     context: usize,
     thresholds: [f32; 5],
+    sides: [f32; 2],
     shadow: Option<Shadow>,
 }
 
@@ -51,26 +57,29 @@ impl Classify {
         if thresholds.iter().any(|t| !(0.0..=1.0).contains(t)) {
             return Err(Error::new(Code::InvalidConfig, "classify.thresholds must lie between 0 and 1"));
         }
+        let sides = [config.right_side, config.wrong_side];
+        if sides.iter().any(|factor| !(factor.is_finite() && *factor > 0.0)) {
+            return Err(Error::new(Code::InvalidConfig, "classify.right_side and wrong_side must be over 0"));
+        }
         let (pool, shadow) = (engines.moments.clone(), engines.shadow.clone());
-        Ok(Self { pool, context: config.context, thresholds, shadow })
+        Ok(Self { pool, context: config.context, thresholds, sides, shadow })
     }
 
-    /// The kinds over their thresholds in `text`, said after `before` (oldest first) and, if that is known, before
-    /// `after`.
+    /// What the model says of `text`, said after `before` (oldest first) and, if that is known, before `after`.
+    /// `None` where there is nothing to ask.
     pub async fn run(
         &self,
         before: &[String],
         text: &str,
         after: Option<&str>,
-    ) -> Result<Vec<Detected>, Error> {
-        let Some(request) = self.request(before, text, after) else { return Ok(Vec::new()) };
+    ) -> Result<Option<MomentScores>, Error> {
+        let Some(request) = self.request(before, text, after) else { return Ok(None) };
         let again = self.shadow.as_ref().map(|shadow| (shadow, request.clone()));
-        let replies = self.ask(Lane::Live, vec![request]).await?;
-        let Some(scores) = replies.first() else { return Ok(Vec::new()) };
-        if let Some((shadow, request)) = again {
+        let scores = self.ask(Lane::Live, vec![request]).await?.into_iter().next();
+        if let (Some((shadow, request)), Some(scores)) = (again, &scores) {
             shadow::judge(shadow, request, over(scores, &self.thresholds));
         }
-        Ok(self.decide(scores))
+        Ok(scores)
     }
 
     /// Nothing to ask about a text of less than two characters.
@@ -91,7 +100,19 @@ impl Classify {
         })
     }
 
-    fn decide(&self, scores: &MomentScores) -> Vec<Detected> {
+    /// The kinds over their thresholds, when this side speaks. A customer's objection is none of the salesperson's.
+    pub fn decide(&self, scores: &MomentScores, speaker: Option<Speaker>) -> Vec<Detected> {
+        let [right, wrong] = self.sides;
+        let factor = |kind: MomentKind| match (kind.said_by(), speaker) {
+            (Some(side), Some(speaker)) if side == speaker => right,
+            (Some(_), Some(_)) => wrong,
+            _ => 1.0,
+        };
+        let kinds = std::array::from_fn(|n| {
+            let (score, factor) = (scores.kinds[n], factor(MomentKind::ALL[n]));
+            score * factor / (1.0 - score + score * factor)
+        });
+        let scores = &MomentScores { kinds, ..scores.clone() };
         MomentKind::ALL
             .into_iter()
             .zip(scores.kinds)
@@ -116,15 +137,34 @@ mod tests {
     use crate::engine::candidate::Classifier;
     use crate::engine::{EngineError, fake};
 
-    fn kinds(found: &[Detected]) -> Vec<MomentKind> {
-        found.iter().map(|d| d.kind).collect()
+    async fn kinds(classify: &Classify, text: &str) -> Vec<MomentKind> {
+        let scores = classify.run(&[], text, None).await.unwrap().unwrap();
+        classify.decide(&scores, None).iter().map(|d| d.kind).collect()
     }
 
     #[tokio::test]
     async fn kinds_over_their_threshold_come_back() {
         let classify = Classify::new(&ClassifyConfig::default(), &fake::engines().unwrap()).unwrap();
-        let found = classify.run(&[], "合同发给我，一共三万元", None).await.unwrap();
-        assert_eq!(kinds(&found), [MomentKind::Quote, MomentKind::SigningIntent, MomentKind::NextStep]);
+        let found = kinds(&classify, "合同发给我，一共三万元").await;
+        assert_eq!(found, [MomentKind::Quote, MomentKind::SigningIntent, MomentKind::NextStep]);
+        assert_eq!(classify.run(&[], "。", None).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_only_one_side_can_say_is_not_found_in_the_others_words() {
+        let classify = Classify::new(&ClassifyConfig::default(), &fake::engines().unwrap()).unwrap();
+        let scores = |kinds| MomentScores { kinds, categories: [0.1; 10], levels: [0.5; 2], customer: 0.5 };
+        let found = |kinds, speaker| -> Vec<MomentKind> {
+            classify.decide(&scores(kinds), speaker).iter().map(|d| d.kind).collect()
+        };
+        let all = [0.7; 5];
+        use MomentKind::*;
+        assert_eq!(found(all, None), MomentKind::ALL);
+        assert_eq!(found(all, Some(Speaker::Rep)), [Quote, ObjectionHandling, NextStep]);
+        assert_eq!(found(all, Some(Speaker::Customer)), [Quote, Objection, SigningIntent, NextStep]);
+        let nearly = [0.45; 5];
+        assert_eq!(found(nearly, None), []);
+        assert_eq!(found(nearly, Some(Speaker::Rep)), [ObjectionHandling]);
     }
 
     #[tokio::test]
@@ -158,7 +198,7 @@ mod tests {
         let free = places.available_permits();
         let engines = Engines { shadow: Some(shadow), ..fake::engines().unwrap() };
         let classify = Classify::new(&ClassifyConfig::default(), &engines).unwrap();
-        let ask = async || kinds(&classify.run(&[], "合同发给我，一共三万元", None).await.unwrap());
+        let ask = async || kinds(&classify, "合同发给我，一共三万元").await;
         for _ in 0..3 * free {
             let found = tokio::time::timeout(Duration::from_secs(10), ask()).await.unwrap();
             assert_eq!(found, [MomentKind::Quote, MomentKind::SigningIntent, MomentKind::NextStep]);

@@ -1,6 +1,6 @@
-//! The nine verbs, one a file: its configuration, its struct, its `run`, its tests.
+//! The ten verbs, one a file: its configuration, its struct, its `run`, its tests.
 //!
-//! `decode resample vad recognize normalize mask classify extract summarize`: the same word is the file, the
+//! `decode resample vad diarize recognize normalize mask classify extract summarize`: the same word is the file, the
 //! `use =` value in `pipelines/*.toml`, the bench group and the metric label. A stage sees the traits of
 //! `engine` and the nouns of `domain`; it does not know its neighbours, the pipeline or the service. Each is
 //! built from its own configuration struct (unknown fields refused) and can be replaced alone. [`mandarin`] is the
@@ -8,6 +8,7 @@
 
 pub mod classify;
 pub mod decode;
+pub mod diarize;
 pub mod extract;
 pub mod mandarin;
 pub mod mask;

@@ -16,6 +16,8 @@ pub(super) enum Figure {
     Slot(&'static str),
     Summary(&'static str),
     Categories,
+    SpeakersTold,
+    SpeakersRight,
     Realtime,
     P50,
     P95,
@@ -32,7 +34,16 @@ impl Figure {
         }
         all.extend(SLOTS.map(Self::Slot));
         all.extend(SUMMARY.map(Self::Summary));
-        all.extend([Self::Categories, Self::Realtime, Self::P50, Self::P95, Self::Memory, Self::Failed]);
+        all.extend([
+            Self::Categories,
+            Self::SpeakersTold,
+            Self::SpeakersRight,
+            Self::Realtime,
+            Self::P50,
+            Self::P95,
+            Self::Memory,
+            Self::Failed,
+        ]);
         all
     }
 
@@ -48,6 +59,8 @@ impl Figure {
             Self::Slot(name) => format!("slots.{name}"),
             Self::Summary(name) => format!("summary.{name}"),
             Self::Categories => "summary.objection_categories".into(),
+            Self::SpeakersTold => "speakers.told".into(),
+            Self::SpeakersRight => "speakers.right".into(),
             Self::Realtime => "realtime".into(),
             Self::P50 => "latency.p50".into(),
             Self::P95 => "latency.p95".into(),
@@ -78,6 +91,8 @@ impl Figure {
             Self::Slot(name) => score.slots.get(name).map(|s| s.accuracy),
             Self::Summary(name) => score.summary.get(name).map(|s| s.accuracy),
             Self::Categories => score.objection_categories_f1,
+            Self::SpeakersTold => score.speakers.map(|s| s.told),
+            Self::SpeakersRight => score.speakers.and_then(|s| s.right),
             Self::Realtime => measured.realtime,
             Self::P50 => measured.latency.map(|l| l.p50_s),
             Self::P95 => measured.latency.map(|l| l.p95_s),

@@ -17,6 +17,7 @@ mod report;
 mod require;
 mod score;
 mod set;
+mod speakers;
 mod table;
 
 use std::io::Write as _;

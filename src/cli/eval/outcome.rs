@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::speakers::Turn;
 use crate::domain::moment::MomentKind;
 use crate::domain::result::VisitResult;
 use crate::domain::time::Millis;
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 pub(super) struct Outcome {
     /// All that was heard, in order.
     pub(super) heard: String,
+    /// Who spoke when.
+    pub(super) turns: Vec<Turn>,
     pub(super) moments: Option<Vec<Told>>,
     pub(super) summary: Option<Value>,
 }
@@ -44,6 +47,8 @@ struct Whole {
 #[derive(Debug, Deserialize)]
 struct Words {
     text: String,
+    #[serde(flatten)]
+    turn: Turn,
 }
 
 impl Outcome {
@@ -61,8 +66,9 @@ impl Outcome {
             }
             json => serde_json::from_value(json)?,
         };
-        let heard = whole.segments.into_iter().map(|s| s.text).collect();
-        Ok(Self { heard, moments: whole.moments, summary: whole.summary })
+        let (texts, turns): (Vec<String>, Vec<Turn>) =
+            whole.segments.into_iter().map(|s| (s.text, s.turn)).unzip();
+        Ok(Self { heard: texts.concat(), turns, moments: whole.moments, summary: whole.summary })
     }
 }
 

@@ -11,6 +11,7 @@ use super::fields::{Fields, Share};
 use super::outcome::{Outcome, Told};
 use super::read_aloud::Aloud;
 use super::set::{Labelled, Utterance};
+use super::speakers;
 use crate::domain::moment::MomentKind;
 use crate::stage::mandarin::align::Part;
 
@@ -22,6 +23,7 @@ const CORE: [MomentKind; 3] = [MomentKind::Quote, MomentKind::Objection, MomentK
 pub(super) struct Tally {
     pub(super) basic: Basic,
     fields: Fields,
+    speakers: speakers::Counts,
     /// Moments told of visits that hold none.
     false_alarms: Option<usize>,
 }
@@ -67,6 +69,8 @@ pub(super) struct Score {
     pub(super) summary: BTreeMap<&'static str, Share>,
     /// F1 of the categories of objections in the summary.
     pub(super) objection_categories_f1: Option<f64>,
+    /// Whether it is told who spoke, and rightly; absent where no labels say.
+    pub(super) speakers: Option<speakers::Shares>,
 }
 
 /// How a kind of moment was told.
@@ -104,6 +108,7 @@ impl Tally {
         if let (Some(summary), Some(gold)) = (&outcome.summary, &visit.gold) {
             tally.fields.count_summary(summary, gold);
         }
+        tally.speakers = speakers::Counts::of(visit, &outcome.turns);
         tally
     }
 
@@ -111,6 +116,7 @@ impl Tally {
     pub(super) fn add(&mut self, other: &Self) {
         self.basic.add(&other.basic);
         self.fields.add(&other.fields);
+        self.speakers.add(&other.speakers);
         if let Some(n) = other.false_alarms {
             *self.false_alarms.get_or_insert(0) += n;
         }
@@ -138,6 +144,7 @@ impl Tally {
             slots: self.fields.slots(),
             summary: self.fields.summary(),
             objection_categories_f1: self.fields.categories_f1(),
+            speakers: self.speakers.shares(),
         }
     }
 }

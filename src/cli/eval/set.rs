@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::analyze;
 use crate::domain::moment::MomentKind;
+use crate::domain::transcript::Speaker;
 use crate::error::{Code, Error, Result};
 
 /// One labelled visit; keys that are not needed here are not read.
@@ -34,6 +35,8 @@ pub(super) struct Labelled {
 pub(super) struct Utterance {
     pub(super) i: u32,
     pub(super) text: String,
+    /// `rep`, or one of the customers.
+    pub(super) speaker: Option<String>,
     /// Absent where nobody labelled it; an empty list is a label: it holds no moment.
     pub(super) labels: Option<Vec<MomentKind>>,
     /// By kind: what the moment says.
@@ -63,6 +66,12 @@ impl Utterance {
     /// Whether it holds a moment of this kind.
     pub(super) fn is(&self, kind: MomentKind) -> bool {
         self.labels.as_ref().is_some_and(|l| l.contains(&kind))
+    }
+
+    /// Which side speaks it.
+    pub(super) fn side(&self) -> Option<Speaker> {
+        let speaker = self.speaker.as_deref()?;
+        Some(if speaker == "rep" { Speaker::Rep } else { Speaker::Customer })
     }
 
     /// Start and end in seconds, if both are known.

@@ -143,7 +143,11 @@ fn label(figure: Figure, live: bool) -> String {
         Figure::F1(kind) => format!("{} F1", kind.as_str()),
         Figure::Precision(kind) => format!("{} precision", kind.as_str()),
         Figure::Recall(kind) => format!("{} recall", kind.as_str()),
-        Figure::Slot(_) | Figure::Summary(_) | Figure::Categories => figure.name(),
+        Figure::Slot(_)
+        | Figure::Summary(_)
+        | Figure::Categories
+        | Figure::SpeakersTold
+        | Figure::SpeakersRight => figure.name(),
     }
 }
 

@@ -14,15 +14,15 @@ const BEND_HZ: f64 = 1000.0;
 const BEND_MEL: f64 = 15.0;
 
 /// Writes number of filters, number of bins, and the filters as 32-bit floats.
-pub fn write(out: &mut impl Write, filters: u32) -> io::Result<()> {
-    out.write_all(&filters.to_le_bytes())?;
+pub fn write(out: &mut impl Write, count: u32) -> io::Result<()> {
+    out.write_all(&count.to_le_bytes())?;
     out.write_all(&BINS.to_le_bytes())?;
-    for filter in 0..filters {
-        for bin in 0..BINS {
-            out.write_all(&weight(filter, bin, filters).to_le_bytes())?;
-        }
-    }
-    Ok(())
+    filters(count).try_for_each(|weight| out.write_all(&weight.to_le_bytes()))
+}
+
+/// The filters one after the other, each [`BINS`] weights.
+pub fn filters(count: u32) -> impl Iterator<Item = f32> {
+    (0..count).flat_map(move |filter| (0..BINS).map(move |bin| weight(filter, bin, count)))
 }
 
 fn weight(filter: u32, bin: u32, filters: u32) -> f32 {

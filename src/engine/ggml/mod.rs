@@ -19,6 +19,7 @@ mod read;
 mod vocabulary;
 
 use ct2::Ct2;
+pub use mel::filters as mel_filters;
 use names::{Form, Shape, Tensor};
 pub use read::{Ggml, Sizes};
 

@@ -320,6 +320,13 @@ impl Build {
         Ok(name)
     }
 
+    /// An LSTM in one direction: what it gave at each step, and at the last one.
+    pub fn lstm(&mut self, inputs: &[&str], attributes: Vec<Attribute>) -> ort::Result<[String; 2]> {
+        let names = [self.name(), self.name()];
+        self.node("LSTM", ONNX_DOMAIN, inputs, &names, attributes)?;
+        Ok(names)
+    }
+
     fn node(
         &mut self,
         operator: &str,

@@ -15,14 +15,17 @@ use super::manifest::{Dim, ElementType, Manifest, Tensor};
 mod build;
 mod features;
 mod grams;
+mod mel;
 mod moments;
 mod pieces;
 mod silero;
+mod voiceprint;
 mod whisper;
 
 pub use features::{Input, TextFeatures};
 pub use moments::{OnnxMoments, thresholds};
 pub use silero::SileroVoice;
+pub use voiceprint::OnnxVoices;
 pub use whisper::OnnxWhisper;
 
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();

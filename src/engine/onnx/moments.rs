@@ -21,12 +21,16 @@ const GRAPH: &[u8] = include_bytes!("../../../models/moments/moments.onnx");
 
 /// Utterances judged in one run; bounds the memory of a long visit's pass.
 const MAX_BATCH: usize = 32;
+/// Says nothing of who speaks.
+const UNTOLD: f32 = 0.5;
 
 /// One worker's classifier.
 pub struct OnnxMoments {
     session: Session,
     features: TextFeatures,
     thresholds: [f32; 5],
+    /// Whether the graph tells who may speak: those before 0.3.1 do not.
+    tells_customers: bool,
 }
 
 impl OnnxMoments {
@@ -50,6 +54,7 @@ impl OnnxMoments {
             session: session(environment, manifest, &graph)?,
             features,
             thresholds: thresholds(manifest)?,
+            tells_customers: manifest.outputs.iter().any(|output| output.name == "customer"),
         })
     }
 
@@ -78,12 +83,15 @@ impl OnnxMoments {
         if [kinds.len(), categories.len(), levels.len()] != [batch.len(); 3] {
             return Err(missing("scores"));
         }
-        let scores = kinds.iter().zip(categories).zip(levels);
+        let customers = if self.tells_customers { output("customer")? } else { &[] };
+        let customers = customers.iter().copied().chain(std::iter::repeat(UNTOLD));
+        let scores = kinds.iter().zip(categories).zip(levels).zip(customers);
         Ok(scores
-            .map(|((kinds, categories), levels)| MomentScores {
+            .map(|(((kinds, categories), levels), customer)| MomentScores {
                 kinds: *kinds,
                 categories: *categories,
                 levels: *levels,
+                customer,
             })
             .collect())
     }

@@ -85,6 +85,7 @@ struct Item {
     scores: [f32; 5],
     categories: [f32; 10],
     levels: [f32; 2],
+    customer: [f32; 1],
 }
 
 impl Item {
@@ -128,6 +129,7 @@ fn the_classifier_gives_the_golden_scores() {
             assert!(near(&scores.kinds, &item.scores), "{}: {:?}", item.text, scores.kinds);
             assert!(near(&scores.categories, &item.categories), "{}", item.text);
             assert!(near(&scores.levels, &item.levels), "{}", item.text);
+            assert!(near(&[scores.customer], &item.customer), "{}", item.text);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::partial::Partials;
 use super::second::Second;
+use super::told::Told;
 use super::{CHANNEL, Partial, Pass, SessionEvent, SessionSetup};
 use crate::domain::audio::Samples;
 use crate::domain::time::{Millis, Span};
@@ -23,6 +24,7 @@ use crate::engine::{Engines, Expected, Lane, Recognizer};
 use crate::error::{Error, Result};
 use crate::pipeline::source::Sound;
 use crate::pipeline::{Analysis, Heard, News, Pipeline};
+use crate::stage::diarize::{Diarize, Print, Voices};
 use crate::stage::recognize::{Clip, Reading, Recognize, Words};
 use crate::stage::vad::{Speech, Vad};
 
@@ -35,6 +37,8 @@ pub(super) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 struct Recognized {
     clips: Vec<Clip>,
     words: Result<Vec<Words>>,
+    prints: Vec<Print>,
+    listened: Duration,
     begin: Instant,
 }
 
@@ -47,8 +51,10 @@ struct Hypothesis {
 struct Run {
     setup: SessionSetup,
     vad: Vad,
+    diarize: Option<Diarize>,
     recognize: Recognize,
     analysis: Analysis,
+    told: Told,
     /// Live, where there is one.
     second: Option<Second>,
     /// Live.
@@ -105,11 +111,20 @@ pub(super) fn spawn(
     } else {
         None
     };
+    let analysis = Analysis::new(pipeline, engines, setup.visit_at.clone())?;
+    // Where there is a second pass it has the last word.
+    let analysis = if second.is_some() { analysis.once() } else { analysis };
+    let diarize = match (&pipeline.stages.diarize, &engines.voiceprints) {
+        (Some(config), Some(pool)) => Some(Diarize::new(config, pool.clone())?),
+        _ => None,
+    };
     let run = Run {
         vad: Vad::new(&vad, engines.voice.clone())?,
         _expected: live.then(|| recognize.expect_live()),
+        diarize,
         recognize,
-        analysis: Analysis::new(pipeline, engines, setup.visit_at.clone())?,
+        analysis,
+        told: Told::default(),
         second,
         cuts: setup.cuts.iter().copied().collect(),
         setup,
@@ -213,13 +228,29 @@ impl Run {
         }
         let (recognize, pass, hotwords) =
             (self.recognize.clone(), self.setup.pass, self.setup.hotwords.clone());
+        let (diarize, lane) = (self.diarize.clone(), self.lane());
+        let voices = self.analysis.voices_alone();
         self.waiting.push_back(Box::pin(async move {
             let begin = Instant::now();
-            let mut words = recognize.run(pass, clips.clone(), &hotwords).await;
-            if words.is_err() {
-                words = recognize.run(pass, clips.clone(), &hotwords).await;
-            }
-            Recognized { clips, words, begin }
+            // Somebody waits for live words; the words of a file are joined by whose they are.
+            let listen = listen(diarize.filter(|_| pass == Pass::Batch || recognize.is_calm()), lane, &clips);
+            let recognize = async |voices: &Voices| {
+                let apart = |one, other| voices.differ(one, other);
+                match recognize.run(pass, clips.clone(), &hotwords, apart).await {
+                    Ok(words) => Ok(words),
+                    Err(_) => recognize.run(pass, clips.clone(), &hotwords, apart).await,
+                }
+            };
+            let ((prints, listened), words) = match pass {
+                Pass::Live => futures_util::join!(listen, recognize(&voices)),
+                Pass::Batch => {
+                    let (listened, mut voices) = (listen.await, voices);
+                    voices.hear(listened.0.clone());
+                    let words = recognize(&voices).await;
+                    (listened, words)
+                }
+            };
+            Recognized { clips, words, prints, listened, begin }
         }));
     }
 
@@ -236,7 +267,7 @@ impl Run {
         let clip = Clip { speech: Speech { start, end }, samples: self.sound.cut(start, end) };
         let (recognize, hotwords) = (self.recognize.clone(), self.setup.hotwords.clone());
         self.hypothesis = Some(Box::pin(async move {
-            let words = recognize.run(Pass::Live, vec![clip], &hotwords).await;
+            let words = recognize.run(Pass::Live, vec![clip], &hotwords, |_, _| false).await;
             Hypothesis { start, end, words }
         }));
     }
@@ -263,6 +294,11 @@ impl Run {
         self.analysis.spent("recognize", recognized.begin.max(self.settled));
         self.settled = Instant::now();
         self.recognized_ms = recognized.clips.last().map_or(self.recognized_ms, |c| c.speech.end.to_millis());
+        if let Some(second) = &mut self.second {
+            second.listen(recognized.prints.clone());
+        }
+        self.analysis.hear(recognized.prints);
+        self.analysis.took("diarize", recognized.listened);
         match recognized.words {
             Ok(words) => {
                 let heard: Vec<Heard> = words.into_iter().map(heard).collect();
@@ -294,10 +330,9 @@ impl Run {
             }
             match item {
                 News::Segment(segment) => self.emit(SessionEvent::Final(segment)).await?,
-                News::Judged(_, moments) => {
-                    for moment in moments {
-                        self.emit(SessionEvent::Moment(moment)).await?;
-                    }
+                News::Judged(segment, moments) => {
+                    let changes = self.told.change(segment, moments);
+                    self.tell(changes).await?;
                 }
             }
         }
@@ -386,6 +421,17 @@ pub(super) async fn next<T>(under_way: &mut Option<Task<T>>) -> T {
         }
         None => std::future::pending().await,
     }
+}
+
+/// How the voices in these stretches sound. Words are worth more: without it nothing is known of who spoke.
+async fn listen(diarize: Option<Diarize>, lane: Lane, clips: &[Clip]) -> (Vec<Print>, Duration) {
+    let Some(diarize) = diarize else { return (Vec::new(), Duration::ZERO) };
+    let begin = Instant::now();
+    let prints = diarize.run(lane, clips).await.unwrap_or_else(|error| {
+        tracing::warn!(code = error.code.as_str(), "voices could not be told apart in a stretch");
+        Vec::new()
+    });
+    (prints, begin.elapsed())
 }
 
 /// What the second pass heard; never ready if nothing is asked of it.

@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::SessionEvent;
 use super::run::{Task, next};
+use super::told::Told;
 use crate::domain::ids::SegmentId;
-use crate::domain::moment::Moment;
 use crate::domain::result::VisitResult;
 use crate::domain::time::Millis;
 use crate::domain::transcript::Gap;
 use crate::error::Result;
 use crate::pipeline::{Analysis, Heard, News};
+use crate::stage::diarize::Print;
 use crate::stage::recognize::{Clip, Pass, Reading, Recognize};
 
 /// What the first pass asked for at once, and what it heard.
@@ -39,7 +40,7 @@ pub(super) struct Second {
     windows: VecDeque<Vec<Heard>>,
     asked: Option<Task<Result<Vec<Option<Reading>>>>>,
     texts: BTreeMap<SegmentId, String>,
-    moments: BTreeMap<SegmentId, Vec<Moment>>,
+    told_moments: Told,
 }
 
 impl Second {
@@ -54,7 +55,7 @@ impl Second {
             windows: VecDeque::new(),
             asked: None,
             texts: BTreeMap::new(),
-            moments: BTreeMap::new(),
+            told_moments: Told::default(),
         }
     }
 
@@ -63,6 +64,11 @@ impl Second {
         if !heard.is_empty() {
             self.fresh.push_back(Stretch { clips, heard });
         }
+    }
+
+    /// Takes how the voices sound in what was heard.
+    pub(super) fn listen(&mut self, prints: Vec<Print>) {
+        self.analysis.hear(prints);
     }
 
     /// Takes note of what the first pass told. Segments come one for each utterance, in order.
@@ -77,7 +83,7 @@ impl Second {
                 }
             }
             News::Judged(segment, moments) => {
-                self.moments.insert(segment.clone(), moments.clone());
+                self.told_moments.note(segment, moments);
             }
         }
     }
@@ -176,11 +182,7 @@ impl Second {
                     }
                 }
                 News::Judged(segment, moments) => {
-                    let told = self.moments.remove(&segment).unwrap_or_default();
-                    let gone = told.iter().filter(|old| moments.iter().all(|new| new.id != old.id));
-                    changes.extend(gone.map(|moment| SessionEvent::Retracted(moment.id.clone())));
-                    let other = moments.into_iter().filter(|moment| !told.contains(moment));
-                    changes.extend(other.map(SessionEvent::Moment));
+                    changes.extend(self.told_moments.change(segment, moments));
                 }
             }
         }

@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::domain::audio::Encoding;
-use crate::domain::transcript::GapReason;
+use crate::domain::transcript::{GapReason, Speaker};
 use crate::engine::{EncoderWindow, EngineError, Piece, Pool, RecognizeRequest, Recognizer, fake};
 use crate::pipeline::{Catalog, visit_time};
 
@@ -276,4 +276,29 @@ async fn a_session_told_of_a_cut_cuts_there_again() {
     let heard = all(&mut events).await;
     assert_eq!(result(&told).segments.len(), 3);
     assert_eq!(result(&heard).segments, result(&told).segments);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_tells_whose_voice_it_is_in() {
+    // Two voices in turns; what the fake hears in 1 s is what it takes for a customer's words, in 2 s for the
+    // salesperson's.
+    let turns = (0..12).map(|n| if n % 2 == 0 { (6_000_i16, 1_000) } else { (16_000, 2_000) });
+    let samples = turns.flat_map(|(level, speech_ms)| {
+        let loud = move |n: usize| if n.is_multiple_of(2) { level } else { -level };
+        std::iter::repeat_n(0_i16, 16_000).chain((0..speech_ms * 16).map(loud))
+    });
+    let bytes: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
+    for pass in [Pass::Live, Pass::Batch] {
+        let events = timeout(SOON, run(pass, bytes.clone(), 32_000)).await.unwrap();
+        let told: Vec<Option<Speaker>> = result(&events).segments.iter().map(|s| s.speaker).collect();
+        if pass == Pass::Live {
+            let each = [Some(Speaker::Customer), Some(Speaker::Rep)];
+            assert_eq!(told, each.into_iter().cycle().take(12).collect::<Vec<_>>());
+        }
+        let first = events.iter().find_map(|e| match e {
+            SessionEvent::Final(segment) => Some(segment.speaker),
+            _ => None,
+        });
+        assert_eq!(first, Some(None), "unknown rather than wrong at first");
+    }
 }

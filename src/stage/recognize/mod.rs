@@ -201,12 +201,24 @@ impl Recognize {
     }
 
     /// Recognises neighbouring stretches as one request. Words come in order, mapped to the visit's time.
-    pub async fn run(&self, pass: Pass, clips: Vec<Clip>, hotwords: &[String]) -> Result<Vec<Words>> {
+    /// Those of stretches that `apart` says are of different voices are never joined.
+    pub async fn run(
+        &self,
+        pass: Pass,
+        clips: Vec<Clip>,
+        hotwords: &[String],
+        apart: impl Fn(Span, Span) -> bool,
+    ) -> Result<Vec<Words>> {
         let lane = match pass {
             Pass::Live => Lane::Live,
             Pass::Batch => Lane::Deferred,
         };
-        self.hear(self.pass(pass), lane, clips, hotwords).await
+        self.hear(self.pass(pass), lane, clips, hotwords, apart).await
+    }
+
+    /// Whether there is a worker for each live visit, so that there is time for more than is waited for.
+    pub fn is_calm(&self) -> bool {
+        self.pool.is_calm()
     }
 
     /// Recognises once more, as batch does, what live has heard stretch by stretch. For each text `told` of
@@ -218,10 +230,10 @@ impl Recognize {
         told: &[String],
         hotwords: &[String],
     ) -> Result<Vec<Option<Reading>>> {
-        if !self.pool.is_calm() {
+        if !self.is_calm() {
             return Ok(Vec::new());
         }
-        let words = self.hear(&self.config.batch, Lane::Second, clips, hotwords).await?;
+        let words = self.hear(&self.config.batch, Lane::Second, clips, hotwords, |_, _| false).await?;
         Ok(borders::part(&words, told))
     }
 
@@ -231,6 +243,7 @@ impl Recognize {
         lane: Lane,
         clips: Vec<Clip>,
         hotwords: &[String],
+        apart: impl Fn(Span, Span) -> bool,
     ) -> Result<Vec<Words>> {
         let (audio, map) = pack::join(clips);
         let prompt = Some(self.config.prompt.clone()).filter(|prompt| !prompt.is_empty());
@@ -257,7 +270,13 @@ impl Recognize {
             let stretch = map.stretch(piece.start_ms);
             let Some(next) = self.judge(piece, &map, prompt.as_deref()) else { continue };
             match words.last_mut() {
-                Some(last) if stretch == last_stretch && self.belongs(last, &next) => last.join(next),
+                Some(last)
+                    if stretch == last_stretch
+                        && self.belongs(last, &next)
+                        && !apart(last.span, next.span) =>
+                {
+                    last.join(next);
+                }
                 _ => words.push(next),
             }
             last_stretch = stretch;

@@ -14,6 +14,7 @@ use super::Environment;
 use crate::domain::audio::Samples;
 use crate::domain::time::Millis;
 use crate::engine::ggml::Ggml;
+use crate::engine::onnx::mel::Mel;
 use crate::engine::window::{
     FULL_WINDOW, MAX_BEAM, MAX_PROMPT_TOKENS, POSITION_SAMPLES, drop_echo, max_tokens, prepare, prompt_end,
     take_whole_characters, trimmed_window,
@@ -22,11 +23,9 @@ use crate::engine::{EncoderWindow, EngineError, Piece, RecognizeRequest, Recogni
 
 mod decode;
 mod graphs;
-mod mel;
 mod tokens;
 
 use decode::{Decoder, Heard, Task, Text};
-use mel::Mel;
 use tokens::{Token, Tokens};
 
 /// Tokens of a text at most, as in OpenAI's own decoding.

@@ -1,5 +1,5 @@
-//! Sound to a mel spectrogram, as Whisper was trained on it: 25 ms windows every 10 ms, the logarithm of the
-//! energy in each band, floored at 8 under the loudest and scaled to about -1..=1.
+//! Sound to a mel spectrogram: the energy in each band, in windows of 25 ms every 10 ms. Whisper's form of it
+//! is here too; the voice encoder takes the energies as they are.
 
 use std::f32::consts::TAU;
 use std::sync::Arc;
@@ -38,36 +38,46 @@ impl Mel {
         })
     }
 
-    /// Bands in a row of `samples / 160` frames each, and that number; silence follows the audio.
-    pub fn spectrogram(&self, audio: &[f32], samples: usize) -> (Vec<f32>, usize) {
-        let frames = samples / HOP;
-        let mut out = vec![0.0; self.bands.len() * frames];
+    /// Hands out the energy of each band in each of `frames` windows as frame, band, energy. The first window
+    /// has its middle at sample 0; `sample` tells what is heard, also before that and after the end.
+    pub fn energies(
+        &self,
+        frames: usize,
+        sample: impl Fn(isize) -> f32,
+        mut take: impl FnMut(usize, usize, f32),
+    ) {
         let mut scratch = vec![Complex::default(); self.fft.get_inplace_scratch_len()];
         let mut buffer = vec![Complex::default(); WINDOW];
-        // The audio is mirrored at its start and, at its end, followed by silence.
-        let sample = |at: isize| audio.get(at.unsigned_abs()).copied().unwrap_or(0.0);
-        let quiet = 1e-10f32.log10();
-        let mut loudest = quiet;
         for frame in 0..frames {
             let start = (frame * HOP) as isize - (WINDOW / 2) as isize;
-            if start >= audio.len() as isize {
-                out.iter_mut().skip(frame).step_by(frames).for_each(|value| *value = quiet);
-                continue;
-            }
             for (n, (to, weight)) in buffer.iter_mut().zip(&self.hann).enumerate() {
                 *to = Complex::new(sample(start + n as isize) * weight, 0.0);
             }
             self.fft.process_with_scratch(&mut buffer, &mut scratch);
-            for ((first, weights), row) in self.bands.iter().zip(out.chunks_exact_mut(frames)) {
+            for (band, (first, weights)) in self.bands.iter().enumerate() {
                 let bins = buffer.iter().skip(*first).zip(weights);
-                let energy: f32 = bins.map(|(bin, weight)| bin.norm_sqr() * weight).sum();
-                let value = energy.max(1e-10).log10();
-                loudest = loudest.max(value);
-                if let Some(to) = row.get_mut(frame) {
-                    *to = value;
-                }
+                take(frame, band, bins.map(|(bin, weight)| bin.norm_sqr() * weight).sum());
             }
         }
+    }
+
+    /// What Whisper hears: bands in a row of `samples / 160` frames each, and that number; the logarithm of
+    /// the energies, floored at 8 under the loudest and scaled to about -1..=1. Silence follows the audio.
+    pub fn spectrogram(&self, audio: &[f32], samples: usize) -> (Vec<f32>, usize) {
+        let frames = samples / HOP;
+        let quiet = 1e-10f32.log10();
+        let mut out = vec![quiet; self.bands.len() * frames];
+        let mut loudest = quiet;
+        // The audio is mirrored at its start and, at its end, followed by silence.
+        let sample = |at: isize| audio.get(at.unsigned_abs()).copied().unwrap_or(0.0);
+        let heard = (audio.len() + WINDOW / 2).div_ceil(HOP).min(frames);
+        self.energies(heard, sample, |frame, band, energy| {
+            let value = energy.max(1e-10).log10();
+            loudest = loudest.max(value);
+            if let Some(to) = out.get_mut(band * frames + frame) {
+                *to = value;
+            }
+        });
         out.iter_mut().for_each(|value| *value = (value.max(loudest - 8.0) + 4.0) / 4.0);
         (out, frames)
     }
