@@ -40,11 +40,24 @@ impl Dense {
     }
 }
 
-/// Weights of one output or one block as signed bytes, and their scale.
-fn rounded(weights: &[f32]) -> (impl Iterator<Item = i8> + '_, f32) {
+/// Weights of one output or one block as signed bytes, the largest of them `most`, and their scale.
+fn rounded(weights: &[f32], most: f32) -> (impl Iterator<Item = i8> + '_, f32) {
     let largest = weights.iter().fold(0.0f32, |largest, w| largest.max(w.abs()));
-    let scale = largest.max(f32::MIN_POSITIVE) / 127.0;
-    (weights.iter().map(move |w| (w / scale).round().clamp(-127.0, 127.0) as i8), scale)
+    let scale = largest.max(f32::MIN_POSITIVE) / most;
+    (weights.iter().map(move |w| (w / scale).round().clamp(-most, most) as i8), scale)
+}
+
+/// The largest signed byte.
+const LARGEST: f32 = 127.0;
+
+/// The largest weight that is safe beside unsigned bytes. Processors of the x86 kind without VNNI add two products in 16
+/// bits, where 2 x 255 x 127 is cut off at 32767 and the sum is wrong; 2 x 255 x 63 is not.
+fn largest_beside_bytes() -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if !(is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni")) {
+        return 63.0;
+    }
+    LARGEST
 }
 
 /// A graph in the making. Values are named by the node that gives them.
@@ -200,8 +213,9 @@ impl Build {
         let columns = layer.columns();
         let mut bytes = vec![0i8; layer.weights.len()];
         let mut scales = Vec::with_capacity(layer.rows);
+        let most = largest_beside_bytes();
         for (row, weights) in layer.weights.chunks_exact(columns).enumerate() {
-            let (values, scale) = rounded(weights);
+            let (values, scale) = rounded(weights, most);
             scales.push(scale);
             // The product wants a column for each output.
             for (to, byte) in bytes.iter_mut().skip(row).step_by(layer.rows).zip(values) {
@@ -231,7 +245,7 @@ impl Build {
         let mut bytes = Vec::with_capacity(layer.weights.len());
         let mut scales = Vec::with_capacity(layer.weights.len() / BLOCK);
         for block in layer.weights.chunks_exact(BLOCK) {
-            let (values, scale) = rounded(block);
+            let (values, scale) = rounded(block, LARGEST);
             scales.push(scale);
             bytes.extend(values.map(|v| v.cast_unsigned() ^ 0x80));
         }
