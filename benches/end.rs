@@ -7,10 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Parser as _;
 use tokio::sync::watch;
 use visitscribe::domain::time::Millis;
-use visitscribe::engine::{Engines, return_large_blocks};
+use visitscribe::engine::Engines;
 use visitscribe::pipeline::session::{self, Pass, SessionEvent, SessionHandle, SessionInput};
 use visitscribe::pipeline::{Catalog, Pipeline};
 
@@ -43,14 +42,7 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` comes through here too; only a real run measures.
-    if !std::env::args().any(|a| a == "--bench") {
-        return Ok(());
-    }
-    let args = Args::parse();
-    // As the binary does.
-    return_large_blocks();
-    measure(&args)
+    shipped::asked::<Args>().map_or(Ok(()), |args| measure(&args))
 }
 
 #[tokio::main]

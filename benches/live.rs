@@ -11,11 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Parser as _;
 use visitscribe::domain::result::VisitResult;
 use visitscribe::domain::time::Millis;
 use visitscribe::domain::transcript::GapReason;
-use visitscribe::engine::{Engines, return_large_blocks};
+use visitscribe::engine::Engines;
 use visitscribe::pipeline::session::{self, Pass, SessionEvent, SessionHandle, SessionInput};
 use visitscribe::pipeline::{Catalog, Pipeline};
 use visitscribe::telemetry::peak_memory_kib;
@@ -44,14 +43,7 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` comes through here too; only a real run measures.
-    if !std::env::args().any(|a| a == "--bench") {
-        return Ok(());
-    }
-    let args = Args::parse();
-    // As the binary does.
-    return_large_blocks();
-    measure(&args.visits)
+    shipped::asked::<Args>().map_or(Ok(()), |args| measure(&args.visits))
 }
 
 #[tokio::main]

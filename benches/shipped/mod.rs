@@ -8,11 +8,21 @@ use std::time::Duration;
 
 use visitscribe::config::Config;
 use visitscribe::domain::audio::{AudioFormat, Encoding, Pcm};
-use visitscribe::engine::{EngineConfig, Engines, load};
+use visitscribe::engine::{EngineConfig, Engines, load, return_large_blocks};
 use visitscribe::pipeline::session::{Pass, SessionSetup};
 use visitscribe::pipeline::visit_time;
 use visitscribe::stage::decode::{Decode, DecodeConfig};
 use visitscribe::stage::resample::{Resample, ResampleConfig};
+
+/// What a bench of live visits is asked for, ready to measure as the binary would run; nothing where `cargo test
+/// --benches` came through: only a real run measures.
+pub fn asked<A: clap::Parser>() -> Option<A> {
+    std::env::args().any(|a| a == "--bench").then(|| {
+        let args = A::parse();
+        return_large_blocks();
+        args
+    })
+}
 
 /// Longer than it is, in seconds.
 const HOUR: usize = 3600;

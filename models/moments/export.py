@@ -160,6 +160,11 @@ def write(path, model, bags, share, calibration, quantise=True):
     onnx.save(proto, path)
 
 
+def tells_customer(path):
+    """Whether the graph at path has the output `customer`."""
+    return any(o.name == "customer" for o in onnx.load(path).graph.output)
+
+
 def append_customer(path, bags):
     """Adds the bags' word on the speaker to the graph at path."""
     proto = onnx.load(path)

@@ -28,7 +28,7 @@ from augment import Noise
 from bag import JUDGED, Bag, bag_outputs, examples, fit_bag
 from dialogues import KINDS, folds_by_industry, load_dialogues, load_visits
 from e5 import E5, download
-from export import append_customer, write
+from export import append_customer, tells_customer, write
 from grams import Pinyin, load_pinyin
 from judge import table, truth
 from learn import fit, outputs
@@ -96,11 +96,16 @@ def kept(path, make, save, load):
     return made
 
 
-def build(folders, cache, out, threads, keep):
-    started = time.time()
+def divided(folders):
+    """All dialogues, those to learn from, and those of the industries held out."""
     dialogues = load_dialogues(*folders)
     fold = folds_by_industry(dialogues, FOLDS)
-    seen, held = [d for d, f in zip(dialogues, fold) if f], [d for d, f in zip(dialogues, fold) if not f]
+    return dialogues, [d for d, f in zip(dialogues, fold) if f], [d for d, f in zip(dialogues, fold) if not f]
+
+
+def build(folders, cache, out, threads, keep):
+    started = time.time()
+    dialogues, seen, held = divided(folders)
     trainer = Trainer(cache, out, threads)
     weights = kept(os.path.join(keep, "weights.pt") if keep else None, lambda: trainer.train(seen, 7), lambda p, v: torch.save(v, p), torch.load)
     networks = trainer.networks(weights)
@@ -149,9 +154,9 @@ def build(folders, cache, out, threads, keep):
 
 def add_customer(folders, path):
     """Adds the output `customer` to a graph that was trained without it; all else in it stays."""
-    dialogues = load_dialogues(*folders)
-    fold = folds_by_industry(dialogues, FOLDS)
-    seen, held = [d for d, f in zip(dialogues, fold) if f], [d for d, f in zip(dialogues, fold) if not f]
+    if tells_customer(path):
+        sys.exit(f"{path} has the output `customer` already")
+    _, seen, held = divided(folders)
     noise, pinyin = Noise(), Pinyin(load_pinyin())
     rows = examples(seen, noise, pinyin, 0)
     bags = [fit_bag(rows, s) for s in range(BAGS)]

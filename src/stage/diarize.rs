@@ -146,7 +146,8 @@ impl Voices {
         // As often as the visit grows by an eighth, so that a long one costs no more for each minute.
         if self.prints.len() > self.divided + self.divided / 8 {
             self.divided = self.prints.len();
-            (self.centres, self.of) = cluster::divide(self.directions(), self.config.same);
+            let all = self.prints.iter().map(|p| p.direction.as_slice()).collect();
+            (self.centres, self.of) = cluster::divide(all, self.config.same);
         } else {
             let fresh = self.prints.iter().skip(self.of.len()).map(|p| p.direction.as_slice());
             let fresh: Vec<usize> = fresh.map(|direction| self.centres.nearest(direction)).collect();
@@ -154,13 +155,10 @@ impl Voices {
         }
     }
 
-    fn directions(&self) -> Vec<&[f32]> {
-        self.prints.iter().map(|p| p.direction.as_slice()).collect()
-    }
-
     /// Takes what the words of a stretch say: the probability that a customer speaks them.
     pub fn read(&mut self, span: Span, customer: f32) {
-        let odds = (customer.clamp(1e-3, 1.0 - 1e-3) / (1.0 - customer.clamp(1e-3, 1.0 - 1e-3))).ln();
+        // A probability of 0 or 1 has no finite odds; the bound takes care of it.
+        let odds = (customer / (1.0 - customer)).ln();
         self.words.push((span, odds.clamp(-MOST, MOST)));
     }
 
