@@ -3,7 +3,7 @@
 //! A number is a stretch of whole groups of a run, so that a restart (幺三八，不对，幺三九...) or a quantity next
 //! to it is not taken for a part of it.
 
-use super::groups::{Group, ends_after, ends_quantity, runs};
+use super::groups::{Group, ends_after, ends_quantity};
 use super::kinds::{Manner, begins_id_card, exact, inexact, is_id_card, is_issuer, is_mobile};
 use super::lists::{has, in_a_word, is_count, is_echo, is_even, is_list, is_money, lengths};
 use super::near::{Announced, announced};
@@ -17,14 +17,13 @@ const MOST_BORDERS: usize = 3;
 /// Fewest digits of a number that are known again when they are said back alone.
 const KNOWN_AGAIN: usize = 4;
 
-/// All numbers that are personal data, in order.
-pub fn find(text: &[char], rules: &Rules) -> Vec<Found> {
-    runs(text, rules).iter().flat_map(|run| numbers_in(text, run, rules)).collect()
+/// All numbers among the runs of digits that are personal data, in order.
+pub fn find(text: &[char], runs: &[Vec<Group>], rules: &Rules) -> Vec<Found> {
+    runs.iter().flat_map(|run| numbers_in(text, run, rules)).collect()
 }
 
 /// Whether the text ends in a run of digits that may be a part of a number and is no whole one yet.
-pub fn open_at_end(text: &[char], rules: &Rules) -> bool {
-    let runs = runs(text, rules);
+pub fn open_at_end(text: &[char], runs: &[Vec<Group>], rules: &Rules) -> bool {
     let Some(run) = runs.last() else { return false };
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return false };
     if !ends_after(text, last.end, rules) {

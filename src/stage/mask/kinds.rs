@@ -82,7 +82,8 @@ pub fn begins_id_card(digits: &[u8]) -> bool {
     is_region(digits) && matches!(year, [] | [1 | 2] | [1, 9, ..] | [2, 0, ..])
 }
 
-fn is_region(digits: &[u8]) -> bool {
+/// Whether it begins with the two digits of a region (GB/T 2260).
+pub fn is_region(digits: &[u8]) -> bool {
     let [a, b, ..] = digits else { return false };
     matches!(a * 10 + b, 11..=15 | 21..=23 | 31..=37 | 41..=46 | 50..=54 | 61..=65 | 71 | 81..=83)
 }
@@ -92,7 +93,8 @@ pub fn is_issuer(digits: &[u8]) -> bool {
     matches!(digits, [3..=6 | 9, ..])
 }
 
-fn is_day(digits: &[u8], years: std::ops::RangeInclusive<u32>) -> bool {
+/// Whether eight digits are a day in these years.
+pub fn is_day(digits: &[u8], years: std::ops::RangeInclusive<u32>) -> bool {
     let number = |digits: &[u8]| digits.iter().fold(0, |sum, &d| sum * 10 + u32::from(d));
     match (digits.get(..4), digits.get(4..6), digits.get(6..)) {
         (Some(year), Some(month), Some(day)) if digits.len() == 8 => {

@@ -6,8 +6,10 @@
 //! the recogniser got wrong by a digit or two is masked if the words before it say what it is; the words are
 //! data: `pipelines/rules/pii.toml`.
 
+mod broken;
 mod digits;
 mod email;
+mod garbled;
 mod groups;
 mod kinds;
 mod lists;
@@ -115,21 +117,33 @@ impl Mask {
         let (mut joined, _) = join(texts);
         joined.pop();
         let text = plain(&joined);
-        digits::open_at_end(&text, &self.rules)
+        let runs = groups::runs(&text, &self.rules);
+        digits::open_at_end(&text, &runs, &self.rules)
+            || broken::open_at_end(&text, &runs, &self.rules)
             || email::open_at_end(&text, &self.rules)
             || plate::open_at_end(&text, &self.rules)
     }
 
     /// All finds in order, none overlapping. Addresses first: a number in one is a part of it.
     fn find(&self, text: &[char]) -> Vec<Found> {
+        let runs = groups::runs(text, &self.rules);
         let finds = email::find(text, &self.rules)
             .into_iter()
-            .chain(digits::find(text, &self.rules))
-            .chain(plate::find(text, &self.rules));
+            .chain(digits::find(text, &runs, &self.rules))
+            .chain(plate::find(text, &self.rules))
+            .chain(email::misheard::find(text, &self.rules))
+            .chain(broken::find(text, &runs, &self.rules));
         let mut kept: Vec<Found> = Vec::new();
         for found in finds {
             if !kept.iter().any(|k| found.start < k.end && k.start < found.end) {
                 kept.push(found);
+            }
+        }
+        for damaged in garbled::id_cards(text).into_iter().chain(garbled::find(text, &self.rules)) {
+            let overlaps = |k: &Found| damaged.start < k.end && k.start < damaged.end;
+            if kept.iter().filter(|k| overlaps(k)).all(|k| garbled::outweighs(text, &damaged, k)) {
+                kept.retain(|k| !overlaps(k));
+                kept.push(damaged);
             }
         }
         kept.sort_by_key(|f| f.start);

@@ -6,6 +6,7 @@ use super::groups::{counts, ends_after, gap_end, han_digit};
 use super::near::is_near;
 use super::{BORDER, Found, Rules};
 use crate::domain::transcript::PiiKind;
+use crate::stage::mandarin::sounds::syllable;
 use crate::stage::mandarin::words::{ends_before, is_at, is_han, longest_at};
 
 /// The part of `pipelines/rules/pii.toml` on plates.
@@ -16,10 +17,16 @@ pub struct Words {
     letters: String,
     models: Vec<String>,
     leads: Vec<String>,
+    cars: Vec<String>,
 }
 
 /// How far a word about cars may stand from a plate that was misheard, in characters.
 const REACH: usize = 14;
+/// How far before a plate that is known by its sound a car may be spoken of, in characters.
+const FAR: usize = 60;
+/// How the letters of plates sound when they are written as characters.
+const LETTERS: [&str; 14] =
+    ["ai", "bi", "xi", "di", "yi", "ji", "jie", "kai", "pi", "qiu", "ti", "you", "wei", "wai"];
 /// Fewest digits in the part after the letter.
 const FEWEST_DIGITS: usize = 3;
 /// Characters after the letter; plates of electric cars have one more.
@@ -32,7 +39,10 @@ pub fn find(text: &[char], rules: &Rules) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < text.len() {
-        match plate_at(text, at, rules).or_else(|| without_province(text, at, rules)) {
+        let plate = plate_at(text, at, rules)
+            .or_else(|| without_province(text, at, rules))
+            .or_else(|| by_sound(text, at, rules));
+        match plate {
             Some(end) => {
                 found.push(Found { kind: PiiKind::Plate, start: at, end });
                 at = end;
@@ -101,6 +111,23 @@ fn without_province(text: &[char], at: usize, rules: &Rules) -> Option<usize> {
     }
     let body = body(text, at + 1, true, rules);
     ((LENGTH..=LENGTH + 1).contains(&body.length) && body.is_plate(text, rules)).then_some(body.end)
+}
+
+/// A plate whose province and letter were written as words, where a car is spoken of: 溯溪7B290 for 苏C7B290.
+fn by_sound(text: &[char], at: usize, rules: &Rules) -> Option<usize> {
+    let is_code = |c: &char| c.is_ascii_alphanumeric() || han_digit(*c).is_some();
+    text.get(at + 2).filter(|c| is_code(c))?;
+    let sound =
+        |at: usize| text.get(at).filter(|&&c| is_han(c) && han_digit(c).is_none()).and_then(|&c| syllable(c));
+    sound(at).filter(|said| rules.plate.provinces.chars().any(|c| syllable(c) == Some(said)))?;
+    sound(at + 1).filter(|said| LETTERS.contains(said))?;
+    let body = body(text, at + 2, false, rules);
+    let code = text.get(at + 2..body.end)?;
+    let mixed = code.iter().any(char::is_ascii_alphabetic) && code.iter().any(char::is_ascii_digit);
+    let cars = (at.saturating_sub(FAR)..(body.end + REACH).min(text.len()))
+        .any(|at| longest_at(text, at, &rules.plate.cars).is_some());
+    let right = (LENGTH - 1..=LENGTH + 1).contains(&body.length) && mixed && cars;
+    (right && body.is_plate(text, rules)).then_some(body.end)
 }
 
 /// Whether a word for plate ends right before `at`, but for 是 and pauses.

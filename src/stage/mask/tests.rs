@@ -96,6 +96,10 @@ fn open_runs_are_held_back() {
         "沪AD1206",
         "苏E，呃，九P",
         "车牌是户A六B",
+        "手机号幺三九|我先把笔拿出来",
+        "幺三八零零，您稍等",
+        "拼音是liming",
+        "l，i，m，i，n，g",
     ];
     let closed = [
         "我的电话是",
@@ -113,6 +117,10 @@ fn open_runs_are_held_back() {
         "车牌鄂F三五零T八",
         "我们在苏州",
         "13800001234，139开头那个不用了",
+        "走API同步，ERP",
+        "回头我把那个ppt",
+        "先下载个app，这个",
+        "幺三八零零，您稍等一下，我去隔壁屋把那个登记的大本子找出来给您看",
     ];
     let texts = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>();
     for text in open {

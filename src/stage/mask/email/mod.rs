@@ -1,6 +1,7 @@
 //! E-mail addresses, written (`a@b.com`) and spoken (a艾特b点com).
 
 mod domain;
+pub mod misheard;
 mod name;
 
 use serde::Deserialize;
@@ -20,6 +21,8 @@ pub struct Words {
     dash: Vec<String>,
     endings: Vec<String>,
     leads: Vec<String>,
+    told: Vec<String>,
+    spelled: Vec<String>,
     sites: Vec<String>,
 }
 
@@ -59,7 +62,7 @@ pub fn open_at_end(text: &[char], rules: &Rules) -> bool {
                     && name::start(text, at, true, rules).is_some());
             meant && domain::is_open(text, after, rules)
         }
-        None => name::is_open(text, rules),
+        None => name::is_open(text, rules) || name::may_be_one(text, rules),
     }
 }
 

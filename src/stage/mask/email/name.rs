@@ -11,9 +11,45 @@ pub fn start(text: &[char], at: usize, ended: bool, rules: &Rules) -> Option<usi
     if let Some(start) = after_word(text, at, rules).filter(|_| ended) {
         return Some(start);
     }
-    let start = parts_start(text, at, ended, rules)?;
+    let Some(start) = parts_start(text, at, ended, rules) else {
+        return told_before(text, at, rules).filter(|_| ended);
+    };
     let spelled = text.get(start..at).is_some_and(|name| name.iter().any(char::is_ascii_alphabetic));
     Some(if spelled || !ended { start } else { named_start(text, start, rules).unwrap_or(start) })
+}
+
+/// Where what may be said between a name and the @ begins (liming，这是邮箱，艾特), and whether a word for e-mail is
+/// in it.
+fn asides_start(text: &[char], at: usize, rules: &Rules) -> (usize, bool) {
+    let mut end = gap_start(text, at, rules);
+    let mut named = false;
+    loop {
+        let word = longest_before(text, end, &rules.near.email);
+        let aside = word.or_else(|| longest_before(text, end, &rules.email.told));
+        let Some(length) = aside else { return (end, named) };
+        named |= word.is_some();
+        end = gap_start(text, end - length, rules);
+    }
+}
+
+/// The start of a name that was told before it was said what it is.
+fn told_before(text: &[char], at: usize, rules: &Rules) -> Option<usize> {
+    let (end, named) = asides_start(text, at, rules);
+    let start = parts_start(text, end, true, rules).filter(|_| named)?;
+    let spelled = text.get(start..end)?.iter().filter(|c| c.is_ascii_alphanumeric()).count();
+    (spelled >= 2).then_some(start)
+}
+
+/// Whether the text ends in what may be the name of an address that is told before its @, and asides: small letters
+/// that are no word by themselves (app, ppt), since they are spelled out, go with digits or are said to be letters.
+pub fn may_be_one(text: &[char], rules: &Rules) -> bool {
+    let (end, named) = asides_start(text, text.len(), rules);
+    let Some(start) = parts_start(text, end, true, rules) else { return false };
+    let name = text.get(start..end).unwrap_or_default();
+    let small = name.iter().filter(|c| c.is_ascii_lowercase()).count();
+    let word = small == name.len();
+    let spelled = longest_before(text, gap_start(text, start, rules), &rules.email.spelled).is_some();
+    small >= 3 && (named || spelled || !word) && !name.iter().any(char::is_ascii_uppercase)
 }
 
 /// Whether the text ends in the word for e-mail and the beginning of a name.
@@ -56,7 +92,7 @@ fn after_word(text: &[char], to: usize, rules: &Rules) -> Option<usize> {
 }
 
 /// Where the last word for e-mail before `to` ends.
-fn word_before(text: &[char], to: usize, rules: &Rules) -> Option<usize> {
+pub fn word_before(text: &[char], to: usize, rules: &Rules) -> Option<usize> {
     let from = to.saturating_sub(LONGEST_PART);
     (from..to).rev().find_map(|start| longest_at(text, start, &rules.near.email).filter(|&end| end <= to))
 }
