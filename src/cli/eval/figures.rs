@@ -92,7 +92,7 @@ impl Figure {
             Self::Summary(name) => score.summary.get(name).map(|s| s.accuracy),
             Self::Categories => score.objection_categories_f1,
             Self::SpeakersTold => score.speakers.map(|s| s.told),
-            Self::SpeakersRight => score.speakers.and_then(|s| s.right),
+            Self::SpeakersRight => score.speakers.map(|s| s.right),
             Self::Realtime => measured.realtime,
             Self::P50 => measured.latency.map(|l| l.p50_s),
             Self::P95 => measured.latency.map(|l| l.p95_s),

@@ -31,8 +31,8 @@ pub(super) struct Counts {
 /// Shares of segments.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Shares {
-    /// Of the right side, of those of which one is told; absent if none is.
-    pub(super) right: Option<f64>,
+    /// Of the right side, of those of which one is told.
+    pub(super) right: f64,
     /// Of which a side is told.
     pub(super) told: f64,
     /// How many there are.
@@ -69,10 +69,10 @@ impl Counts {
         self.all += other.all;
     }
 
-    /// `None` where nothing could be counted.
+    /// `None` where no speaker was told: by a pipeline without voices, or of words alone.
     pub(super) fn shares(&self) -> Option<Shares> {
-        (self.all > 0).then(|| Shares {
-            right: (self.told > 0).then(|| self.right as f64 / self.told as f64),
+        (self.told > 0).then(|| Shares {
+            right: self.right as f64 / self.told as f64,
             told: self.told as f64 / self.all as f64,
             segments: self.all,
         })
@@ -100,7 +100,8 @@ mod tests {
         let counts = Counts::of(&visit, &turns);
         assert_eq!(counts, Counts { right: 1, told: 2, all: 3 });
         let shares = counts.shares().unwrap();
-        assert_eq!((shares.right, shares.segments), (Some(0.5), 3));
-        assert!(Counts::of(&visit, &[]).shares().is_none());
+        assert_eq!((shares.right, shares.segments), (0.5, 3));
+        let untold: Vec<Turn> = serde_json::from_value(json!([{"start_ms": 0, "end_ms": 2100}])).unwrap();
+        assert!(Counts::of(&visit, &untold).shares().is_none());
     }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::domain::moment::ObjectionCategory;
 use crate::error::{Code, Error};
+use crate::stage::rules;
 
 /// `pipelines/rules/objections.toml`; its comments say what each part is for.
 #[derive(Debug, Deserialize)]
@@ -35,16 +36,11 @@ const LEAST: f32 = 1e-4;
 impl Rules {
     /// Reads the patterns; each category has its list, and nothing else has.
     pub fn new(file: File) -> Result<Self, Error> {
-        let pattern = |pattern: &String| {
-            Regex::new(pattern).map_err(|e| {
-                Error::caused(Code::InvalidConfig, "a pattern in objections.toml cannot be read", e)
-            })
-        };
         let mut lists = file.categories;
         let mut wordings = Vec::new();
         for category in ObjectionCategory::ALL {
             let list = lists.remove(category.as_str()).unwrap_or_default();
-            wordings.push((category, list.iter().map(pattern).collect::<Result<_, _>>()?));
+            wordings.push((category, rules::patterns("objections.toml", &list)?));
         }
         match lists.keys().next() {
             Some(unknown) => Err(Error::new(

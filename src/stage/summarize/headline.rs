@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Field, Intent};
 use crate::domain::moment::{IntentLevel, Moment, NextStepSlots, ObjectionCategory, QuoteSlots, Slots};
 use crate::domain::summary::Stage;
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::stage::mandarin::dates::Calendar;
 use crate::stage::mandarin::numerals::digit;
 use crate::stage::rules;
@@ -43,14 +43,7 @@ impl Rules {
     pub fn load() -> Result<Self, Error> {
         let file: File =
             rules::parse("headline.toml", include_str!("../../../pipelines/rules/headline.toml"))?;
-        let patterns = |list: &[String]| {
-            let read = |pattern: &String| {
-                Regex::new(pattern).map_err(|e| {
-                    Error::caused(Code::InvalidConfig, "a pattern in headline.toml cannot be read", e)
-                })
-            };
-            list.iter().map(read).collect::<Result<Vec<_>, _>>()
-        };
+        let patterns = |list: &[String]| rules::patterns("headline.toml", list);
         Ok(Self { shorter: patterns(&file.shorter)?, hollow: patterns(&file.hollow)?, joins: file.joins })
     }
 

@@ -18,7 +18,7 @@ use crate::domain::moment::{
     IntentLevel, Moment, MomentKind, NextStepSlots, ObjectionCategory, Owner, QuoteSlots, Slots,
 };
 use crate::domain::summary::{IntentSummary, ObjectionSummary, Summary};
-use crate::domain::transcript::{Segment, Speaker};
+use crate::domain::transcript::Segment;
 use crate::error::Error;
 use crate::stage::mandarin::dates::Calendar;
 
@@ -55,7 +55,7 @@ impl Summarize {
     /// speech that has a transcript, 0..=1: what was not heard makes everything less sure.
     pub fn run(&self, moments: &[Moment], segments: &[Segment], coverage: f64) -> Summary {
         let all = moments;
-        let moments = &voiced_by_customers(moments, segments);
+        let moments = &voiced_rightly(moments, segments);
         let stage = self.stages.judge(moments, segments);
         let step = next_step(moments);
         let quote = latest_quote(moments);
@@ -95,16 +95,15 @@ impl Summarize {
     }
 }
 
-/// The moments without objections and intents of the rep's: those are a customer's to voice. Where nobody knows who
-/// speaks, the model is believed.
-fn voiced_by_customers(moments: &[Moment], segments: &[Segment]) -> Vec<Moment> {
-    let reps = |moment: &Moment| {
-        let mut said = segments.iter().filter(|s| moment.segment_ids.contains(&s.id));
-        said.next().is_some_and(|first| first.speaker == Some(Speaker::Rep))
-            && said.all(|s| s.speaker == Some(Speaker::Rep))
+/// The moments without those of which it is known that the other side speaks: an objection is a customer's to voice.
+/// Where nobody knows who speaks, the model is believed.
+fn voiced_rightly(moments: &[Moment], segments: &[Segment]) -> Vec<Moment> {
+    let others = |moment: &Moment| {
+        let Some(side) = moment.kind.said_by() else { return false };
+        let mut said = segments.iter().filter(|s| moment.segment_ids.contains(&s.id)).peekable();
+        said.peek().is_some() && said.all(|s| s.speaker.is_some_and(|speaker| speaker != side))
     };
-    let customers = |kind| matches!(kind, MomentKind::Objection | MomentKind::SigningIntent);
-    moments.iter().filter(|m| !(customers(m.kind) && reps(m))).cloned().collect()
+    moments.iter().filter(|m| !others(m)).cloned().collect()
 }
 
 /// The step that comes next: the earliest dated one that the rep owes, else the earliest dated one, else the
