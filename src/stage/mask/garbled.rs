@@ -18,6 +18,8 @@ const FEWEST_LEFT: usize = 2;
 const MOST_STRAYS: usize = 2;
 /// Longest damaged region before a birthday, in characters.
 const LONGEST_REGION: usize = 10;
+/// Latest year of birth of somebody who signs; orders and contracts have later dates in their numbers.
+const YOUNGEST: u32 = 2008;
 /// Stray characters that are no damage: sums and quantities.
 const QUANTITY: &str = "元十万千百亿折年月号点吨台套件%";
 
@@ -46,29 +48,46 @@ pub fn outweighs(text: &[char], damaged: &Found, found: &Found) -> bool {
 }
 
 /// Identity cards whose beginning is damaged: 34-1英里，198706124823. The birthday and what follows it are whole, and a
-/// region comes before. Told from a mobile number by that, so these are looked for first.
-pub fn id_cards(text: &[char]) -> Vec<Found> {
+/// region comes before or the birthday is too old for anything else. Told from a mobile number by that, so these are
+/// looked for first.
+pub fn id_cards(text: &[char], rules: &Rules) -> Vec<Found> {
+    let digit = |at: usize| text.get(at).and_then(|&c| ascii_digit(c).or_else(|| han_digit(c)));
     let mut found = Vec::new();
     for at in 0..text.len() {
-        let digits: Vec<u8> =
-            text.iter().skip(at).map_while(|&c| ascii_digit(c).or_else(|| han_digit(c))).collect();
-        let fresh = !at.checked_sub(1).is_some_and(|before| is_digit(text, before));
-        let born = digits.get(..8).is_some_and(|day| is_day(day, 1930..=2020));
-        if !fresh || !born || !(11..=12).contains(&digits.len()) {
+        if digit(at).is_none() || at.checked_sub(1).is_some_and(|before| digit(before).is_some()) {
             continue;
         }
+        let Some((digits, end)) = birthday_and_rest(text, at) else { continue };
         let from = at.saturating_sub(LONGEST_REGION);
-        let region = (from..at.saturating_sub(2)).find(|&start| {
-            let two = [start, start + 1]
-                .map(|at| text.get(at).and_then(|&c| ascii_digit(c).or_else(|| han_digit(c))));
-            matches!(two, [Some(a), Some(b)] if is_region(&[a, b]))
-        });
-        let whole = |start: &usize| text.get(*start..at).is_some_and(|gap| !gap.contains(&BORDER));
-        if let Some(start) = region.filter(whole) {
-            found.push(Found { kind: PiiKind::IdCard, start, end: at + digits.len() });
+        let region = (from..at.saturating_sub(2)).find(
+            |&start| matches!([digit(start), digit(start + 1)], [Some(a), Some(b)] if is_region(&[a, b])),
+        );
+        let same_text = |start: &usize| text.get(*start..at).is_some_and(|gap| !gap.contains(&BORDER));
+        let alone = digits.len() == 12
+            && digits.get(..8).is_some_and(|day| is_day(day, 1930..=YOUNGEST))
+            && announced(text, at, rules) != Some(Announced::Other);
+        if let Some(start) = region.filter(same_text).or(alone.then_some(at)) {
+            found.push(Found { kind: PiiKind::IdCard, start, end });
         }
     }
     found
+}
+
+/// The digits of a birthday and the three or four that end a card, and where they end; at most one dash is inside.
+fn birthday_and_rest(text: &[char], at: usize) -> Option<(Vec<u8>, usize)> {
+    let mut digits = Vec::new();
+    let mut end = at;
+    while let Some(&c) = text.get(end) {
+        match ascii_digit(c).or_else(|| han_digit(c)) {
+            Some(digit) => digits.push(digit),
+            None if c == '-' && digits.len() == 4 => {}
+            None => break,
+        }
+        end += 1;
+    }
+    let born = digits.get(..8).is_some_and(|day| is_day(day, 1930..=2020));
+    let glued = text.get(end).is_some_and(char::is_ascii_alphanumeric);
+    (born && !glued && (11..=12).contains(&digits.len())).then_some((digits, end))
 }
 
 /// The stretch around the first real digit at `at` that is a number of this kind.

@@ -139,7 +139,9 @@ impl Mask {
                 kept.push(found);
             }
         }
-        for damaged in garbled::id_cards(text).into_iter().chain(garbled::find(text, &self.rules)) {
+        for damaged in
+            garbled::id_cards(text, &self.rules).into_iter().chain(garbled::find(text, &self.rules))
+        {
             let overlaps = |k: &Found| damaged.start < k.end && k.start < damaged.end;
             if kept.iter().filter(|k| overlaps(k)).all(|k| garbled::outweighs(text, &damaged, k)) {
                 kept.retain(|k| !overlaps(k));

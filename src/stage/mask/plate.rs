@@ -124,10 +124,12 @@ fn by_sound(text: &[char], at: usize, rules: &Rules) -> Option<usize> {
     let body = body(text, at + 2, false, rules);
     let code = text.get(at + 2..body.end)?;
     let mixed = code.iter().any(char::is_ascii_alphabetic) && code.iter().any(char::is_ascii_digit);
-    let cars = (at.saturating_sub(FAR)..(body.end + REACH).min(text.len()))
-        .any(|at| longest_at(text, at, &rules.plate.cars).is_some());
-    let right = (LENGTH - 1..=LENGTH + 1).contains(&body.length) && mixed && cars;
-    (right && body.is_plate(text, rules)).then_some(body.end)
+    let cars = || {
+        let mut near = at.saturating_sub(FAR)..(body.end + REACH).min(text.len());
+        near.any(|at| longest_at(text, at, &rules.plate.cars).is_some())
+    };
+    let right = (LENGTH - 1..=LENGTH + 1).contains(&body.length) && mixed;
+    (right && body.is_plate(text, rules) && cars()).then_some(body.end)
 }
 
 /// Whether a word for plate ends right before `at`, but for 是 and pauses.
@@ -216,6 +218,6 @@ fn skip(text: &[char], at: usize, rules: &Rules) -> usize {
 
 /// Past one mark that stands inside plates.
 fn skip_mark(text: &[char], at: usize) -> usize {
-    let mark = |c: &char| *c != BORDER && matches!(c, ' ' | '·' | '.' | '-' | '•' | '，' | ',');
+    let mark = |c: &char| *c != BORDER && matches!(c, ' ' | '·' | '.' | '-' | '•' | '，' | ',' | '、');
     at + usize::from(text.get(at).is_some_and(mark))
 }
