@@ -15,6 +15,7 @@ mod openapi;
 mod problems;
 mod receiver;
 mod restart;
+mod sound;
 mod speech;
 mod tenants;
 mod upload;

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::sound::{rooms, wav, whole};
+
 fn data(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path)
 }
@@ -19,21 +21,6 @@ fn json(args: &[&str]) -> Value {
 
 fn transcribe(path: &Path) -> Value {
     json(&["transcribe", path.to_str().unwrap(), "--visit-at", "2026-11-23T10:00:00+08:00"])
-}
-
-/// 16-bit mono WAV at 16 kHz.
-fn wav(path: &Path, samples: impl Iterator<Item = i16>) {
-    let data: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
-    let mut out = Vec::new();
-    out.extend(b"RIFF");
-    out.extend((36 + data.len() as u32).to_le_bytes());
-    out.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    out.extend(16_000_u32.to_le_bytes());
-    out.extend(32_000_u32.to_le_bytes());
-    out.extend(b"\x02\0\x10\0data");
-    out.extend((data.len() as u32).to_le_bytes());
-    out.extend(data);
-    std::fs::write(path, out).unwrap();
 }
 
 fn edits(a: &str, b: &str) -> usize {
@@ -147,25 +134,34 @@ fn pipelines_stand_side_by_side_and_are_held_to_what_is_required() {
     assert_eq!(table.lines().last(), Some("no difference shown between visit and visit"));
 }
 
+/// Half an hour: still, hiss, a fan, hum, tones, a keyboard, knocks, music, and a cafe full of voices.
 #[test]
-fn silence_and_noise_say_nothing() {
+fn rooms_in_which_nobody_speaks_say_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let mut state = 1_u32;
-    let mut noise = move || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        ((state >> 16) as i16) / 8
-    };
-    for (name, samples) in [
-        ("silence.wav", vec![0; 16_000 * 30]),
-        ("noise.wav", (0..16_000 * 30).map(|_| noise()).collect::<Vec<_>>()),
-    ] {
-        let path = dir.path().join(name);
-        wav(&path, samples.into_iter());
-        let result = transcribe(&path);
-        assert_eq!(result["segments"], Value::Array(Vec::new()), "{name}");
-        assert_eq!(result["moments"], Value::Array(Vec::new()), "{name}");
-        assert_eq!(result["duration_ms"], 30_000, "{name}");
-    }
+    let path = dir.path().join("rooms.wav");
+    wav(&path, whole(&rooms(6)));
+    let result = transcribe(&path);
+    assert_eq!(result["segments"], Value::Array(Vec::new()));
+    assert_eq!(result["moments"], Value::Array(Vec::new()));
+    assert_eq!(result["duration_ms"], 30 * 60 * 1000);
+}
+
+/// At the speed of speech, so it takes as long as the clip.
+#[test]
+fn a_clip_heard_live_is_scored_with_its_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(data("real/damo.wav"), dir.path().join("damo.wav")).unwrap();
+    let labelled = serde_json::json!({
+        "id": "damo", "visit_at": "2026-11-23T10:00:00+08:00",
+        "utterances": [{"i": 0, "text": "欢迎大家来体验达摩院推出的语音识别模型"}]
+    });
+    std::fs::write(dir.path().join("damo.json"), labelled.to_string()).unwrap();
+    let reports = json(&["eval", dir.path().to_str().unwrap(), "--live", "--json"]);
+    let report = &reports[0];
+    assert_eq!(report["failed"], 0, "{report}");
+    assert!(report["cer"].as_f64().unwrap() <= 0.5, "{report}");
+    assert!(report["latency"]["n"].as_u64().unwrap() >= 1, "each final was waited for: {report}");
+    assert!(report["realtime"].is_null(), "a live visit takes as long as it takes");
 }
 
 #[test]
