@@ -13,7 +13,7 @@ use serde::Deserialize;
 use visitscribe::config::Config;
 use visitscribe::domain::audio::{Pcm, Samples};
 use visitscribe::domain::moment::MomentKind;
-use visitscribe::engine::{EngineConfig, Engines, Lane, MomentScores, load};
+use visitscribe::engine::{Draft, EngineConfig, Engines, Lane, MomentScores, load};
 use visitscribe::pipeline::visit_time;
 use visitscribe::stage::classify::{Classify, ClassifyConfig, Detected};
 use visitscribe::stage::extract::{Extract, ExtractConfig};
@@ -76,6 +76,7 @@ fn sound(c: &mut Criterion) {
     let clip = |seconds: u64| Clip {
         speech: Speech { start: Samples(16_000), end: Samples(16_000 * (1 + seconds)) },
         samples: samples[16_000..16_000 * (1 + seconds as usize)].to_vec(),
+        draft: Draft::default(),
     };
     let recognize =
         Recognize::new(&RecognizeConfig::default(), engines.recognizer.clone()).expect("defaults are right");

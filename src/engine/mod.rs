@@ -25,6 +25,8 @@ pub use blocks::return_large_blocks;
 pub use load::{EngineConfig, load};
 pub use pool::{Expected, Lane, Pool, PoolError};
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::domain::time::Millis;
 
 /// A failure of a model, told to the operator; clients see `engine_failed`.
@@ -55,6 +57,23 @@ pub enum EncoderWindow {
     Trimmed,
 }
 
+/// What a recogniser heard last of a stretch of speech that grows: the next request over the same stretch begins with
+/// it, and has only to check most of its words. It saves time and changes none of them.
+#[derive(Debug, Clone, Default)]
+pub struct Draft(Arc<Mutex<Vec<u32>>>);
+
+impl Draft {
+    /// The recogniser's own numbers for the words.
+    pub fn tokens(&self) -> Vec<u32> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes what was heard now.
+    pub fn keep(&self, tokens: &[u32]) {
+        tokens.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
 /// One piece of audio to recognise.
 #[derive(Debug, Clone, Default)]
 pub struct RecognizeRequest {
@@ -72,6 +91,9 @@ pub struct RecognizeRequest {
     pub window: EncoderWindow,
     /// Ask for pieces with times inside the audio; otherwise one piece covers all.
     pub timestamps: bool,
+    /// What was heard of the beginning of this audio, if it was asked for before. Greedy decoding on ONNX Runtime
+    /// makes use of it.
+    pub draft: Draft,
 }
 
 /// A second try at audio whose first text is not sure enough; it costs no second look at the audio.

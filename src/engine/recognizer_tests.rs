@@ -85,6 +85,30 @@ fn a_reply_depends_on_its_request_alone() {
 }
 
 #[test]
+fn a_draft_changes_no_word_whatever_it_says() {
+    let [mut recognizer, _] = recognizers();
+    let mut heard = |audio: &[f32], draft: &Draft| {
+        let request = request(audio.to_vec(), EncoderWindow::Trimmed);
+        recognizer.recognize(&RecognizeRequest { draft: draft.clone(), ..request }).unwrap().remove(0)
+    };
+    let audio = real::clip("damo.wav");
+    let alone = heard(&audio, &Draft::default());
+    let (half, other, nonsense) = (Draft::default(), Draft::default(), Draft::default());
+    heard(&audio[..audio.len() / 2], &half);
+    heard(&real::clip("aishell.wav"), &other);
+    nonsense.keep(&[50_000; 300]);
+    for draft in [half, other, nonsense] {
+        assert!(!draft.tokens().is_empty());
+        let piece = heard(&audio, &draft);
+        assert_eq!((&piece.text, piece.tokens), (&alone.text, alone.tokens));
+        assert!((piece.avg_logprob - alone.avg_logprob).abs() < 1e-2, "{piece:?}");
+        let again = draft.tokens();
+        assert_eq!(heard(&audio, &draft).text, alone.text, "its own text as a draft");
+        assert_eq!(draft.tokens(), again);
+    }
+}
+
+#[test]
 fn what_is_not_sure_enough_is_decoded_with_more_candidates() {
     let [mut recognizer, _] = recognizers();
     let mut heard = |beam, retry| {

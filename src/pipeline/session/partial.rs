@@ -7,6 +7,7 @@ use super::Partial;
 use crate::domain::audio::Samples;
 use crate::domain::ids::SegmentId;
 use crate::domain::time::Millis;
+use crate::engine::Draft;
 
 /// New audio that makes another hypothesis worth its cost.
 pub(super) const STEP: Duration = Duration::from_millis(500);
@@ -19,6 +20,7 @@ pub(super) struct Partials {
     last: Vec<char>,
     stable: Vec<char>,
     heard_to: Samples,
+    draft: Draft,
 }
 
 impl Partials {
@@ -34,6 +36,11 @@ impl Partials {
             *self = Self { of: Some(start), ..Self::default() };
         }
         self.heard_to = position;
+    }
+
+    /// What was heard so far of the segment that began at `start`; a new one where nothing was.
+    pub(super) fn draft(&self, start: Samples) -> Draft {
+        if self.of == Some(start) { self.draft.clone() } else { Draft::default() }
     }
 
     /// Takes a hypothesis of the segment that began at `start`. `None` if it says nothing new.

@@ -209,7 +209,8 @@ impl Run {
     fn take(&mut self, ended: Vec<Speech>) {
         for speech in ended {
             self.speech = Samples(self.speech.0 + speech.end.0 - speech.start.0);
-            let clip = Clip { speech, samples: self.sound.cut(speech.start, speech.end) };
+            let draft = self.partials.draft(speech.start);
+            let clip = Clip { speech, samples: self.sound.cut(speech.start, speech.end), draft };
             if !self.recognize.fits(self.setup.pass, self.packing.iter().chain([&clip])) {
                 self.ask();
             }
@@ -264,7 +265,8 @@ impl Run {
             return;
         }
         self.partials.begin(start, end);
-        let clip = Clip { speech: Speech { start, end }, samples: self.sound.cut(start, end) };
+        let draft = self.partials.draft(start);
+        let clip = Clip { speech: Speech { start, end }, samples: self.sound.cut(start, end), draft };
         let (recognize, hotwords) = (self.recognize.clone(), self.setup.hotwords.clone());
         self.hypothesis = Some(Box::pin(async move {
             let words = recognize.run(Pass::Live, vec![clip], &hotwords, |_, _| false).await;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audio::{SAMPLE_RATE_HZ, Samples};
 use crate::domain::time::{Millis, Span};
-use crate::engine::{EncoderWindow, Expected, Lane, Piece, Pool, RecognizeRequest, Recognizer, Retry};
+use crate::engine::{Draft, EncoderWindow, Expected, Lane, Piece, Pool, RecognizeRequest, Recognizer, Retry};
 use crate::error::{Code, Error, Result};
 use crate::stage::mandarin::script;
 use crate::stage::vad::Speech;
@@ -122,6 +122,8 @@ pub struct Clip {
     pub speech: Speech,
     /// `speech.end - speech.start` samples.
     pub samples: Vec<f32>,
+    /// What was heard of its beginning; shared by all clips that begin there.
+    pub draft: Draft,
 }
 
 /// What the recogniser heard.
@@ -245,6 +247,10 @@ impl Recognize {
         hotwords: &[String],
         apart: impl Fn(Span, Span) -> bool,
     ) -> Result<Vec<Words>> {
+        let draft = match clips.as_slice() {
+            [alone] => alone.draft.clone(),
+            _ => Draft::default(),
+        };
         let (audio, map) = pack::join(clips);
         let prompt = Some(self.config.prompt.clone()).filter(|prompt| !prompt.is_empty());
         let seconds = audio.len() as f32 / SAMPLE_RATE_HZ as f32;
@@ -258,6 +264,7 @@ impl Recognize {
             // One sentence needs no times inside; several do, or they would come as one segment. A stretch
             // that is taken alone is final as a whole, so that its start does not wait for its end twice.
             timestamps: settings.pack_ms > 0 && seconds > self.config.sentence_ms as f32 / 1000.0,
+            draft,
         };
         let pieces = self
             .pool

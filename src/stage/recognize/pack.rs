@@ -45,6 +45,7 @@ impl TimeMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Draft;
     use crate::stage::vad::Speech;
 
     fn clip(start_ms: u64, end_ms: u64) -> Clip {
@@ -52,7 +53,7 @@ mod tests {
             start: Samples::from_millis(Millis(start_ms)),
             end: Samples::from_millis(Millis(end_ms)),
         };
-        Clip { speech, samples: vec![0.0; (speech.end.0 - speech.start.0) as usize] }
+        Clip { speech, samples: vec![0.0; (speech.end.0 - speech.start.0) as usize], draft: Draft::default() }
     }
 
     #[test]

@@ -103,8 +103,10 @@ impl OnnxWhisper {
             EncoderWindow::Trimmed => trimmed_window(audio.len()),
         };
         let heard = self.listen(audio, positions)?;
+        let draft = request.draft.tokens();
         let candidates = |beam: u8| Task {
             opening,
+            draft: &draft,
             times: request.timestamps,
             length: audio.len().div_ceil(POSITION_SAMPLES) as u32,
             most: MOST_TOKENS.min(max_tokens(audio.len())),
@@ -117,6 +119,7 @@ impl OnnxWhisper {
             }
             _ => first,
         };
+        request.draft.keep(&text.tokens);
         Ok(self.pieces(&text, no_speech_prob, offset, offset + audio.len()))
     }
 
