@@ -62,7 +62,7 @@ impl Text {
 
     /// Goes on with these tokens, whose columns come next, as far as each is what would be taken. `scores` has what may
     /// follow this text and each of them.
-    fn as_expected(mut self, expected: &[Token], scores: &[Scores], tokens: &Tokens, task: &Task<'_>) -> Self {
+    fn going_on(mut self, expected: &[Token], scores: &[Scores], tokens: &Tokens, task: &Task<'_>) -> Self {
         for (token, scores) in expected.iter().zip(scores) {
             let likeliest = scores.allowed(&self.tokens, tokens, task).first().copied();
             let Some((_, logprob)) = likeliest.filter(|(likeliest, _)| likeliest == token) else { break };
@@ -139,7 +139,7 @@ impl Decoder {
         scores.drain(..1);
 
         let begun = Text { columns: (0..opening).collect(), ..Text::default() };
-        let begun = begun.as_expected(expected, &scores, tokens, task);
+        let begun = begun.going_on(expected, &scores, tokens, task);
         let from = begun.tokens.len();
         let mut scores: Vec<Scores> = scores.drain(from..).take(1).collect();
         let mut live = vec![begun];
@@ -434,6 +434,7 @@ mod tests {
 
     #[test]
     fn a_memory_keeps_what_its_texts_need() {
+        crate::engine::real::environment();
         let value = |shape: [usize; 4]| {
             let numbers: Vec<f32> = (0..shape.iter().product()).map(|n: usize| n as f32).collect();
             Tensor::from_array((shape, numbers)).unwrap().into_dyn()
