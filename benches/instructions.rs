@@ -23,7 +23,7 @@ use visitscribe::domain::time::Millis;
 use visitscribe::domain::transcript::Segment;
 use visitscribe::engine::manifest::Manifests;
 use visitscribe::engine::onnx::TextFeatures;
-use visitscribe::engine::{ClassifyRequest, MomentScores};
+use visitscribe::engine::{ClassifyRequest, MomentScores, Said};
 use visitscribe::pipeline::visit_time;
 use visitscribe::stage::classify::Detected;
 use visitscribe::stage::extract::{Extract, ExtractConfig};
@@ -203,8 +203,10 @@ fn classify_text() -> anyhow::Result<Work> {
     let features = TextFeatures::load(Manifests::read(nowhere)?.get("moments")?, nowhere)?;
     let texts: Vec<String> = Line::all()?.into_iter().map(|line| line.text).collect();
     let around = texts.windows(5).filter_map(|near| {
-        let [before @ .., text, after] = near else { return None };
-        Some(ClassifyRequest { before: before.to_vec(), text: text.clone(), after: Some(after.clone()) })
+        let [before @ .., judged, after] = near else { return None };
+        let said = |text: &String| Said { text: text.clone(), speaker: None };
+        let before = before.iter().map(said).collect();
+        Some(ClassifyRequest { before, judged: said(judged), after: Some(said(after)) })
     });
     let requests: Vec<ClassifyRequest> = around.collect();
     Ok(Box::new(move || requests.iter().map(|request| features.input(request).window.ids.len()).sum()))

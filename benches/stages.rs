@@ -13,7 +13,7 @@ use serde::Deserialize;
 use visitscribe::config::Config;
 use visitscribe::domain::audio::{Pcm, Samples};
 use visitscribe::domain::moment::MomentKind;
-use visitscribe::engine::{Draft, EngineConfig, Engines, Lane, MomentScores, load};
+use visitscribe::engine::{Draft, EngineConfig, Engines, Lane, MomentScores, Said, load};
 use visitscribe::pipeline::visit_time;
 use visitscribe::stage::classify::{Classify, ClassifyConfig, Detected};
 use visitscribe::stage::extract::{Extract, ExtractConfig};
@@ -96,9 +96,11 @@ fn sound(c: &mut Criterion) {
     group.finish();
 
     let classify = Classify::new(&ClassifyConfig::default(), &engines).expect("defaults are right");
-    let before = ["您好".to_owned(), "价格怎么样".to_owned()];
+    let said = |text: &str| Said { text: text.to_owned(), speaker: None };
+    let before = [said("您好"), said("价格怎么样")];
     c.benchmark_group("classify").bench_function("utterance", |b| {
-        b.iter(|| runtime.block_on(classify.run(&before, SAID, None)).expect("classifies").is_some());
+        let request = || classify.request(&before, said(SAID), None);
+        b.iter(|| runtime.block_on(classify.run(request())).expect("classifies").is_some());
     });
 }
 

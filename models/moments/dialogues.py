@@ -15,7 +15,7 @@ LEVELS = ["strong", "conditional"]
 class Turn(NamedTuple):
     text: str
     labels: dict           # kind -> category, level, owner or ""
-    speaker: str = ""      # rep, customer1 ...; "" when unknown. Never an input of the model, only something to learn from
+    speaker: str = ""      # rep, customer1 ...; "" when unknown
     weight: float = 1.0    # of the labels that are on
 
 

@@ -13,16 +13,16 @@ from dialogues import CATEGORIES, KINDS, LEVELS
 from windows import CURRENT
 
 OPSET, IR = 18, 9
+LARGEST = 63   # of a weight that meets bytes of activations: processors without VNNI add two products in 16 bits, 2 * 255 * 63 at most
 LONGEST = 256  # tokens of a window; PREVIOUS * (CONTEXT_TOKENS + 1) + ... stays below
 
 
 class Graph:
-    def __init__(self, prefix=""):
-        """prefix: of all names, to tell them from those of a graph that these nodes are added to."""
-        self.nodes, self.constants, self._named, self._prefix = [], [], {}, prefix
+    def __init__(self):
+        self.nodes, self.constants, self._named = [], [], {}
 
     def op(self, kind, *inputs, outputs=1, **attributes):
-        names = [f"{self._prefix}{kind.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        names = [f"{kind.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(kind, [self.name(i) for i in inputs], names, **attributes))
         return names[0] if outputs == 1 else names
 
@@ -33,15 +33,15 @@ class Graph:
         array = np.asarray(value)
         key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._named:
-            self._named[key] = f"{self._prefix}c{len(self.constants)}"
+            self._named[key] = f"c{len(self.constants)}"
             self.constants.append(numpy_helper.from_array(array, self._named[key]))
         return self._named[key]
 
     def linear(self, x, weight, bias, quantise=True):
-        """weight [out, in] as torch has it. One int8 scale an output channel, one a token."""
+        """weight [out, in] as torch has it. One scale of its bytes an output channel, one a token."""
         if not quantise:
             return self.op("Add", self.op("MatMul", x, np.ascontiguousarray(weight.T)), bias)
-        w, w_scale = int8(weight)
+        w, w_scale = bytes_of(weight, LARGEST)
         scale = self.op("Mul", self.op("Max", self.op("ReduceMax", self.op("Abs", x), np.array([-1]), keepdims=1), np.float32([1e-6])), np.float32(1 / 127))
         # 0.5 + 128 and the cast's truncation round to nearest; unsigned activations are what the fast kernels take
         rounded = self.op("Cast", self.op("Add", self.op("Div", x, scale), np.float32(128.5)), to=TensorProto.UINT8)
@@ -59,8 +59,9 @@ def array(parameter):
     return parameter.detach().float().numpy()
 
 
-def int8(weight):
-    scale = np.maximum(np.abs(weight).max(1), 1e-8) / 127
+def bytes_of(weight, largest):
+    """Rounded to whole numbers of at most this size, and the scale of each row."""
+    scale = np.maximum(np.abs(weight).max(1), 1e-8) / largest
     return np.round(weight / scale[:, None]).astype(np.int8), scale.astype(np.float32)
 
 
@@ -133,11 +134,12 @@ def write(path, model, bags, share, calibration, quantise=True):
     g = Graph()
     if not quantise:
         g.linear = lambda x, w, b, _=False: Graph.linear(g, x, w, b, False)
-    table, scale = int8(array(model.token_table()))
+    table, scale = bytes_of(array(model.token_table()), 127)
     x = g.op("Mul", g.op("Cast", g.op("Gather", table, "ids"), to=TensorProto.FLOAT), g.op("Gather", scale[:, None], "ids"))
     n = g.op("Squeeze", g.op("Shape", "ids", start=1, end=2), np.array([0]))
     places = array(model.places.weight)[:LONGEST]
-    x = g.norm(g.op("Add", x, g.op("Gather", places, g.op("Range", np.int64(0), n, np.int64(1)))), model.norm)
+    x = g.op("Add", x, g.op("Gather", places, g.op("Range", np.int64(0), n, np.int64(1))))
+    x = g.norm(g.op("Add", x, g.op("Gather", array(model.who.weight), "speakers")), model.norm)
     mask, (rows, own) = attention_mask(g, "segments"), judged_rows(g, "segments")
     for i, module in enumerate(model.layers):
         x = layer(g, x, mask, module, rows if i == len(model.layers) - 1 else None)
@@ -151,28 +153,10 @@ def write(path, model, bags, share, calibration, quantise=True):
     out = g.op("Split", z, np.array([k, c, v]), axis=-1, outputs=3)
     g.nodes += [helper.make_node("Sigmoid", [out[0]], ["scores"]), helper.make_node("Softmax", [out[1]], ["categories"], axis=-1),
                 helper.make_node("Softmax", [out[2]], ["levels"], axis=-1), helper.make_node("Sigmoid", [customer], ["customer"])]
-    inputs = [("ids", ["batch", "tokens"]), ("segments", ["batch", "tokens"]), ("grams", ["batch", 3, "grams"])]
+    inputs = [("ids", ["batch", "tokens"]), ("segments", ["batch", "tokens"]), ("speakers", ["batch", "tokens"]), ("grams", ["batch", 3, "grams"])]
     graph = helper.make_graph(g.nodes, "moments", [helper.make_tensor_value_info(s, TensorProto.INT64, shape) for s, shape in inputs],
                               [helper.make_tensor_value_info(s, TensorProto.FLOAT, ["batch", w]) for s, w in (("scores", k), ("categories", c), ("levels", v), ("customer", 1))],
                               g.constants)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="visitscribe moments")
-    onnx.checker.check_model(proto)
-    onnx.save(proto, path)
-
-
-def tells_customer(path):
-    """Whether the graph at path has the output `customer`."""
-    return any(o.name == "customer" for o in onnx.load(path).graph.output)
-
-
-def append_customer(path, bags):
-    """Adds the bags' word on the speaker to the graph at path."""
-    proto = onnx.load(path)
-    g = Graph("customer_")
-    judged = sum((len(KINDS), len(CATEGORIES), len(LEVELS)))
-    _, customer = g.op("Split", bag(g, bags), np.array([judged, 1]), axis=-1, outputs=2)
-    proto.graph.node.extend([*g.nodes, helper.make_node("Sigmoid", [customer], ["customer"])])
-    proto.graph.initializer.extend(g.constants)
-    proto.graph.output.append(helper.make_tensor_value_info("customer", TensorProto.FLOAT, ["batch", 1]))
     onnx.checker.check_model(proto)
     onnx.save(proto, path)

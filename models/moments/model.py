@@ -9,6 +9,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from dialogues import CATEGORIES, KINDS, LEVELS
+from windows import CUSTOMER, UNKNOWN
 
 OUTPUTS = len(KINDS) + len(CATEGORIES) + len(LEVELS) + 1  # the last: was it the customer who spoke (training only)
 POSITIONS = 512
@@ -42,6 +43,9 @@ class Moments(nn.Module):
         self.words = nn.Embedding.from_pretrained(table, freeze=False)
         where = source.tensor("emb.pos").reshape(-1, h)[:POSITIONS] + source.tensor("emb.type")[:h]
         self.places = nn.Embedding.from_pretrained(torch.tensor(where), freeze=False)
+        # Who speaks, where that is known; starts as nothing.
+        self.who = nn.Embedding(CUSTOMER + 1, h, padding_idx=UNKNOWN)
+        nn.init.zeros_(self.who.weight)
         self.norm = nn.LayerNorm(h, self.eps)
         self._fill(self.norm, source.tensor("emb.ln.w"), source.tensor("emb.ln.b"))
         self.layers = nn.ModuleList(self._layer(source, l) for l in layers)
@@ -95,8 +99,8 @@ class Moments(nn.Module):
             x = x + self.sounds(s).sum(-2) / known
         return x
 
-    def encode(self, ids, segments):
-        x = self.token_table(ids) + self.places(torch.arange(ids.shape[1]))
+    def encode(self, ids, segments, speakers):
+        x = self.token_table(ids) + self.places(torch.arange(ids.shape[1])) + self.who(speakers)
         x = F.dropout(self.norm(x), self.dropout, self.training)
         # A token sees its own utterance, those before, and one of the next number (numbers with gaps: none after).
         ahead = segments[:, None, :] <= segments[:, :, None] + 1
@@ -105,9 +109,9 @@ class Moments(nn.Module):
             x = layer(x, mask)
         return x
 
-    def forward(self, ids, segments, judged):
+    def forward(self, ids, segments, speakers, judged):
         """judged [batch, utterances]: segment numbers to judge (0: none). Returns [batch, utterances, OUTPUTS]."""
-        x = self.encode(ids, segments).float()
+        x = self.encode(ids, segments, speakers).float()
         own = (segments[:, None, :] == judged[:, :, None]) & (judged > 0)[:, :, None]
         mean = own.float() @ x / own.sum(-1, keepdim=True).clamp(min=1)
         last = (own * torch.arange(1, ids.shape[1] + 1)).argmax(-1)

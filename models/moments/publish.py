@@ -15,16 +15,19 @@ from dialogues import CATEGORIES, KINDS, LEVELS
 from grams import ROLES, ids_of
 from judge import calibration_error, platt, sigmoid, softmax, table, temperature, thresholds_of
 from text import prepare
-from windows import PREVIOUS, window
+from windows import CUSTOMER, PREVIOUS, REP, UNKNOWN, Said, who, window
 
 K, C = len(KINDS), len(CATEGORIES)
-GOLDEN = [  # previous texts, text, following text
+NAMES = {UNKNOWN: None, REP: "rep", CUSTOMER: "customer"}
+GOLDEN = [  # previous texts, text, following text, and who speaks each of them, if that is known
     ([], "", None),
     ([], "……，。！", None),
     ([], "您好，我是云阶科技的小林。", None),
     (["那价格你再说说。", "打包的话能给到多少？"], "打包的话，九折，一年二十八万八。", None),
     (["那价格你再说说。", "打包的话能给到多少？"], "打包的话，9折，一年28.8万。", None),
     (["那价格你再说说。", "打包的话能给到多少？"], "打包的话，九折，一年二十八万八。", "太贵了，超预算了。"),
+    (["那价格你再说说。", "打包的话能给到多少？"], "打包的话，九折，一年二十八万八。", "太贵了，超预算了。", [CUSTOMER, CUSTOMER, REP, CUSTOMER]),
+    (["那价格你再说说。", "打包的话能给到多少？"], "打包的话，九折，一年二十八万八。", None, [REP, UNKNOWN, CUSTOMER]),
     (["打包的话，九折，一年二十八万八。"], "太贵了，比我们去年那套翻了一倍还多。", None),
     (["一年二十八万八。", "太贵了，超预算了。"], "您放心，我们送两次上门培训，三年质保都包在里头了。", None),
     (["技术上没问题。", "……", "合同我看过了。", "没有别的问题。", "嗯。"], "行，合同模板你发我，下周三之前盖章。", None),
@@ -37,6 +40,7 @@ GOLDEN = [  # previous texts, text, following text
 class Asked(NamedTuple):
     ids: list
     segments: list
+    speakers: list
     grams: list  # of the judged text, the one before it, the one before that
 
 
@@ -51,13 +55,13 @@ class Session:
     def run(self, asked):
         """[Asked] as one padded batch -> scores, categories, levels, customer."""
         n, m = max(len(a.ids) for a in asked), max(1, max(len(g) for a in asked for g in a.grams))
-        ids, segments = np.ones((len(asked), n), np.int64), np.zeros((len(asked), n), np.int64)
+        ids, segments, speakers = np.ones((len(asked), n), np.int64), np.zeros((len(asked), n), np.int64), np.zeros((len(asked), n), np.int64)
         grams = np.zeros((len(asked), len(ROLES), m), np.int64)
         for i, a in enumerate(asked):
-            ids[i, :len(a.ids)], segments[i, :len(a.segments)] = a.ids, a.segments
+            ids[i, :len(a.ids)], segments[i, :len(a.ids)], speakers[i, :len(a.ids)] = a.ids, a.segments, a.speakers
             for j, g in enumerate(a.grams):
                 grams[i, j, :len(g)] = g
-        return self._session.run(["scores", "categories", "levels", "customer"], {"ids": ids, "segments": segments, "grams": grams})
+        return self._session.run(["scores", "categories", "levels", "customer"], {"ids": ids, "segments": segments, "speakers": speakers, "grams": grams})
 
 
 class Asker:
@@ -66,31 +70,30 @@ class Asker:
     def __init__(self, pieces, pinyin):
         self._pieces, self._pinyin = pieces, pinyin
 
-    def __call__(self, previous, text, following=None):
-        previous = [p for p in previous if prepare(p)][-PREVIOUS:]
-        ids, segments = window(previous, text, self._pieces, following)
-        texts = [text, *(["", "", *previous][:-3:-1])]
-        return Asked(ids, segments, [ids_of(t, r, self._pinyin).tolist() for t, r in zip(texts, ROLES)])
+    def __call__(self, previous, judged, following=None):
+        """Each a Said."""
+        previous = [p for p in previous if prepare(p.text)][-PREVIOUS:]
+        texts = [judged.text, *(["", "", *(p.text for p in previous)][:-3:-1])]
+        return Asked(*window(previous, judged, self._pieces, following), [ids_of(t, r, self._pinyin).tolist() for t, r in zip(texts, ROLES)])
 
 
-def judge_graph(session, dialogues, ask, following=False):
+def judge_graph(session, dialogues, ask, following=False, speakers=False):
     """Scores of all turns, one by one as the service asks, and the milliseconds of each."""
     out, took = [], []
     for d in dialogues:
-        texts = [t.text for t in d.turns]
-        for i, text in enumerate(texts):
+        said = [Said(t.text, who(t.speaker) if speakers else UNKNOWN) for t in d.turns]
+        for i, one in enumerate(said):
             started = time.perf_counter()
-            after = texts[i + 1] if following and i + 1 < len(texts) else None
-            out.append([x[0] for x in session.run([ask(texts[:i], text, after)])])
+            after = said[i + 1] if following and i + 1 < len(said) else None
+            out.append([x[0] for x in session.run([ask(said[:i], one, after)])])
             took.append((time.perf_counter() - started) * 1e3)
     return [np.stack(x) for x in zip(*out)], took
 
 
 def customer_accuracy(z, dialogues):
     """How often a turn's words alone tell which side speaks."""
-    turns = [t for d in dialogues for t in d.turns]
-    known, customer = (np.array([bool(t.speaker) for t in turns]), np.array([t.speaker != "rep" for t in turns]))
-    return round(float(((z > 0) == customer)[known].mean()), 4)
+    speakers = np.array([who(t.speaker) for d in dialogues for t in d.turns])
+    return round(float(((z > 0) == (speakers == CUSTOMER))[speakers != UNKNOWN].mean()), 4)
 
 
 def calibrate(z, labels):
@@ -127,11 +130,14 @@ def crossed(z, labels, parts, others):
 
 def golden(path, model_path, session, ask):
     items = []
-    for previous, text, following in GOLDEN:
-        asked = ask(previous, text, following)
+    for previous, text, following, *speaking in GOLDEN:
+        speakers = [*(speaking[0] if speaking else []), *[UNKNOWN] * (len(previous) + 2)][:len(previous) + 1 + (following is not None)]
+        *said, judged = map(Said, [*previous, text], speakers)
+        asked = ask(said, judged, None if following is None else Said(following, speakers[-1]))
         out = [[round(float(v), 6) for v in x[0]] for x in session.run([asked])]
-        items.append({"previous": previous, "text": text, "following": following, "prepared": prepare(text),
-                      **asked._asdict(), **dict(zip(("scores", "categories", "levels", "customer"), out))})
+        items.append({"previous": previous, "text": text, "following": following, "speakers": [NAMES[s] for s in speakers], "prepared": prepare(text),
+                      "ids": asked.ids, "segments": asked.segments, "speaking": asked.speakers, "grams": asked.grams,
+                      **dict(zip(("scores", "categories", "levels", "customer"), out))})
     digest = hashlib.sha256(open(model_path, "rb").read()).hexdigest()
     with open(path, "w", encoding="utf8") as f:
         json.dump({"model_sha256": digest, "tolerance": 2e-3, "labels": KINDS, "categories": CATEGORIES, "levels": LEVELS, "items": items}, f, ensure_ascii=False)
@@ -140,7 +146,7 @@ def golden(path, model_path, session, ask):
 
 def padding_error(session, dialogues, ask):
     """How far scores move when windows are judged together instead of alone."""
-    rows = [ask([t.text for t in d.turns[:i]], d.turns[i].text) for d in dialogues[:6] for i in range(0, len(d.turns), 3)]
+    rows = [ask([Said(t.text) for t in d.turns[:i]], Said(d.turns[i].text)) for d in dialogues[:6] for i in range(0, len(d.turns), 3)]
     alone = np.concatenate([session.run([r])[0] for r in rows])
     random.Random(1).shuffle(rows_with_place := list(enumerate(rows)))
     worst = 0.0
@@ -192,7 +198,7 @@ def update_manifest(path, folder, report):
         put(key, f'"{sha256(name)}"')
     for kind, limit in report["thresholds"].items():
         put(kind, limit)
-    for name in ("held_out", "held_out_noise", "held_out_following"):
+    for name in ("held_out", "held_out_noise", "held_out_following", "held_out_speakers"):
         put(f"{name}_macro_f1_core", report[name]["macro_f1_core"])
         put(f"{name}_macro_f1_all", report[name]["macro_f1_all"])
     put("category_accuracy", report["held_out_following"]["category_accuracy"])

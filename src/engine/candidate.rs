@@ -13,8 +13,9 @@ use tokio::sync::Semaphore;
 use super::load::of_kind;
 use super::manifest::{Kind, Manifest, Manifests, RUNTIME};
 use super::onnx::{self, OnnxMoments};
-use super::{ClassifyRequest, EngineError, MomentClassifier, MomentScores, Pool, installed};
+use super::{ClassifyRequest, EngineError, MomentClassifier, MomentScores, Pool, Said, installed};
 use crate::domain::result::ModelRef;
+use crate::domain::transcript::Speaker;
 use crate::error::{Error, Result};
 
 /// Jobs that may wait for it.
@@ -88,10 +89,25 @@ struct Item {
     previous: Vec<String>,
     text: String,
     following: Option<String>,
+    /// Who speaks all of them, in order; nobody knows where it ends.
+    #[serde(default)]
+    speakers: Vec<Option<Speaker>>,
     scores: [f32; 5],
     categories: [f32; 10],
     levels: [f32; 2],
     customer: [f32; 1],
+}
+
+impl Item {
+    fn request(&self) -> ClassifyRequest {
+        let mut speakers = self.speakers.iter().copied().chain(std::iter::repeat(None));
+        let mut said = |text: &String| Said { text: text.clone(), speaker: speakers.next().flatten() };
+        ClassifyRequest {
+            before: self.previous.iter().map(&mut said).collect(),
+            judged: said(&self.text),
+            after: self.following.as_ref().map(said),
+        }
+    }
 }
 
 impl Golden {
@@ -115,12 +131,7 @@ impl Golden {
         if self.model_sha256 != manifest.sha256.as_str() {
             return Err(wrong("and its golden outputs are of different weights".to_owned()));
         }
-        let request = |item: &Item| ClassifyRequest {
-            before: item.previous.clone(),
-            text: item.text.clone(),
-            after: item.following.clone(),
-        };
-        let given = model.classify(&self.items.iter().map(request).collect::<Vec<_>>())?;
+        let given = model.classify(&self.items.iter().map(Item::request).collect::<Vec<_>>())?;
         for (n, (item, given)) in (1..).zip(self.items.iter().zip(&given)) {
             if !self.is_near(item, given) {
                 return Err(wrong(format!("does not give its golden outputs for text {n}")));

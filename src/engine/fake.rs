@@ -68,17 +68,17 @@ impl MomentClassifier for FakeMoments {
             .iter()
             .map(|r| MomentScores {
                 kinds: [
-                    has(&r.text, &["元", "折"]),
+                    has(&r.judged.text, &["元", "折"]),
                     0.05,
                     0.05,
-                    has(&r.text, &["合同"]),
-                    has(&r.text, &["发给"]),
+                    has(&r.judged.text, &["合同"]),
+                    has(&r.judged.text, &["发给"]),
                 ],
                 categories: [0.1; 10],
                 levels: [0.8, 0.2],
                 customer: match () {
-                    () if r.text.contains('行') => 0.9,
-                    () if r.text.contains('您') => 0.1,
+                    () if r.judged.text.contains('行') => 0.9,
+                    () if r.judged.text.contains('您') => 0.1,
                     () => 0.5,
                 },
             })

@@ -28,6 +28,7 @@ pub use pool::{Expected, Lane, Pool, PoolError};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::time::Millis;
+use crate::domain::transcript::Speaker;
 
 /// A failure of a model, told to the operator; clients see `engine_failed`.
 #[derive(Debug, thiserror::Error)]
@@ -185,15 +186,31 @@ pub trait VoiceEncoder: Send + 'static {
     fn encode(&mut self, request: &VoiceprintRequest) -> Result<Vec<Voiceprint>, EngineError>;
 }
 
-/// One utterance with what was said before it.
+/// An utterance as a classifier is shown it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its words.
+    pub text: String,
+    /// Who speaks, if that is known.
+    pub speaker: Option<Speaker>,
+}
+
+/// One utterance with what was said around it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClassifyRequest {
     /// Some utterances before, oldest first.
-    pub before: Vec<String>,
+    pub before: Vec<Said>,
     /// The utterance to judge.
-    pub text: String,
+    pub judged: Said,
     /// The one after it, if it is known by now.
-    pub after: Option<String>,
+    pub after: Option<Said>,
+}
+
+impl ClassifyRequest {
+    /// Who speaks in each of its utterances, in order.
+    pub fn speakers(&self) -> Vec<Option<Speaker>> {
+        self.before.iter().chain([&self.judged]).chain(&self.after).map(|said| said.speaker).collect()
+    }
 }
 
 /// Calibrated probabilities for one utterance.

@@ -16,7 +16,7 @@ use crate::domain::moment::Moment;
 use crate::domain::result::{ModelRef, PipelineRef, VisitResult};
 use crate::domain::time::{Millis, Span};
 use crate::domain::transcript::{Gap, GapReason, Pii, Segment, Speaker};
-use crate::engine::{Engines, MomentScores};
+use crate::engine::{ClassifyRequest, Engines, MomentScores, Said};
 use crate::error::Result;
 use crate::stage::classify::{Classify, Detected};
 use crate::stage::diarize::{Print, Voices};
@@ -47,10 +47,11 @@ pub enum News {
     Judged(SegmentId, Vec<Moment>),
 }
 
-/// What came of a segment when that was its speaker.
+/// What came of a segment when those were its speaker and the ones around it.
 struct Judged {
     scores: Option<MomentScores>,
     speaker: Option<Speaker>,
+    around: Vec<Option<Speaker>>,
     moments: Vec<Moment>,
 }
 
@@ -150,26 +151,49 @@ impl Analysis {
             news.extend(self.judge_next().await?);
         }
         if !self.once {
-            news.extend(self.judge_by_speakers());
+            news.extend(self.judge_by_speakers().await?);
         }
         Ok(news)
     }
 
-    /// Decides anew where it became known who speaks. The model is not asked again.
-    fn judge_by_speakers(&mut self) -> Vec<News> {
+    /// Asks the model again and decides anew where it became known who speaks.
+    async fn judge_by_speakers(&mut self) -> Result<Vec<News>> {
+        let speakers = self.speakers();
+        let speaker = |at: usize| speakers.get(at).copied().flatten();
+        let asked = (0..self.judged.len()).map(|at| (at, self.request(at, speaker)));
+        let is_news = |judged: &Judged, request: &ClassifyRequest| {
+            judged.speaker != request.judged.speaker || judged.around != request.speakers()
+        };
+        let changed = asked.filter(|(at, request)| {
+            self.judged.get(*at).is_some_and(|j| j.scores.is_some() && is_news(j, request))
+        });
+        let (places, requests): (Vec<usize>, Vec<ClassifyRequest>) = changed.unzip();
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let begin = Instant::now();
+        let scores = self.classify.again(&requests).await?;
+        self.timings.add("classify", begin);
         let mut news = Vec::new();
-        for (at, speaker) in self.speakers().into_iter().enumerate().take(self.judged.len()) {
-            let Some(before) = self.judged.get(at).filter(|judged| judged.speaker != speaker) else {
-                continue;
-            };
-            let (scores, told) = (before.scores.clone(), before.moments.clone());
-            let moments = self.moments(at, scores.as_ref(), speaker);
-            if moments != told {
+        for ((at, request), scores) in places.into_iter().zip(requests).zip(scores) {
+            let (speaker, around) = (request.judged.speaker, request.speakers());
+            let moments = self.moments(at, Some(&scores), speaker);
+            if moments != self.judged[at].moments {
                 news.push(News::Judged(self.segments[at].id.clone(), moments.clone()));
             }
-            self.judged[at] = Judged { scores, speaker, moments };
+            self.judged[at] = Judged { scores: Some(scores), speaker, around, moments };
         }
-        news
+        Ok(news)
+    }
+
+    /// What the model is asked of a segment, when those are the speakers of it and its neighbours.
+    fn request(&self, at: usize, speaker: impl Fn(usize) -> Option<Speaker>) -> ClassifyRequest {
+        let said = |at: usize| {
+            let text = self.segments.get(at)?.raw_text.clone();
+            Some(Said { text, speaker: speaker(at) })
+        };
+        let before: Vec<Said> = (at.saturating_sub(CONTEXT)..at).filter_map(said).collect();
+        self.classify.request(&before, said(at).unwrap_or_default(), said(at + 1))
     }
 
     /// Who speaks in each segment, as far as is known by now.
@@ -239,18 +263,20 @@ impl Analysis {
     async fn judge_next(&mut self) -> Result<Option<News>> {
         let at = self.judged.len();
         let Some(segment) = self.segments.get(at).cloned() else { return Ok(None) };
-        let recent = self.segments.get(at.saturating_sub(CONTEXT)..at).unwrap_or_default();
-        let raws: Vec<String> = recent.iter().map(|s| s.raw_text.clone()).collect();
-        let after = self.segments.get(at + 1).map(|s| s.raw_text.as_str());
         let begin = Instant::now();
-        let scores = self.classify.run(&raws, &segment.raw_text, after).await?;
+        let from = at.saturating_sub(CONTEXT);
+        let near = self.segments.iter().skip(from).take(at + 2 - from);
+        let speakers = self.voices.speakers(near.map(Segment::span));
+        let request = self.request(at, |n| speakers.get(n - from).copied().flatten());
+        let around = request.speakers();
+        let scores = self.classify.run(request).await?;
         self.timings.add("classify", begin);
         if let Some(scores) = &scores {
             self.voices.read(segment.span(), scores.customer);
         }
         let speaker = self.voices.speakers([segment.span()]).pop().flatten();
         let moments = self.moments(at, scores.as_ref(), speaker);
-        self.judged.push(Judged { scores, speaker, moments: moments.clone() });
+        self.judged.push(Judged { scores, speaker, around, moments: moments.clone() });
         Ok(Some(News::Judged(segment.id, moments)))
     }
 

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::domain::moment::MomentKind;
 use crate::domain::transcript::Speaker;
 use crate::engine::candidate::Shadow;
-use crate::engine::{ClassifyRequest, Engines, Lane, MomentClassifier, MomentScores, Pool, PoolError};
+use crate::engine::{ClassifyRequest, Engines, Lane, MomentClassifier, MomentScores, Pool, PoolError, Said};
 use crate::error::{Code, Error};
+
+/// Utterances that are judged at once, so that a long visit neither holds up others nor takes much memory.
+const MAX_BATCH: usize = 16;
 
 /// How an utterance is put to the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,15 +68,11 @@ impl Classify {
         Ok(Self { pool, context: config.context, thresholds, sides, shadow })
     }
 
-    /// What the model says of `text`, said after `before` (oldest first) and, if that is known, before `after`.
-    /// `None` where there is nothing to ask.
-    pub async fn run(
-        &self,
-        before: &[String],
-        text: &str,
-        after: Option<&str>,
-    ) -> Result<Option<MomentScores>, Error> {
-        let Some(request) = self.request(before, text, after) else { return Ok(None) };
+    /// What the model says of an utterance; nothing where there is nothing to ask.
+    pub async fn run(&self, request: ClassifyRequest) -> Result<Option<MomentScores>, Error> {
+        if is_wordless(&request.judged.text) {
+            return Ok(None);
+        }
         let again = self.shadow.as_ref().map(|shadow| (shadow, request.clone()));
         let scores = self.ask(Lane::Live, vec![request]).await?.into_iter().next();
         if let (Some((shadow, request)), Some(scores)) = (again, &scores) {
@@ -82,15 +81,19 @@ impl Classify {
         Ok(scores)
     }
 
-    /// Nothing to ask about a text of less than two characters.
-    fn request(&self, before: &[String], text: &str, after: Option<&str>) -> Option<ClassifyRequest> {
-        let words = text.chars().filter(|c| c.is_alphanumeric()).count();
+    /// How an utterance said after `before` (oldest first) and, if that is known, before `after` is put to the model.
+    pub fn request(&self, before: &[Said], judged: Said, after: Option<Said>) -> ClassifyRequest {
         let shown = before.len().saturating_sub(self.context);
-        (words >= 2).then(|| ClassifyRequest {
-            before: before.get(shown..).unwrap_or_default().to_vec(),
-            text: text.to_owned(),
-            after: after.map(str::to_owned),
-        })
+        ClassifyRequest { before: before.get(shown..).unwrap_or_default().to_vec(), judged, after }
+    }
+
+    /// What the model says of utterances that it has judged before, now that it is known who speaks.
+    pub async fn again(&self, requests: &[ClassifyRequest]) -> Result<Vec<MomentScores>, Error> {
+        let mut scores = Vec::with_capacity(requests.len());
+        for batch in requests.chunks(MAX_BATCH) {
+            scores.extend(self.ask(Lane::Live, batch.to_vec()).await?);
+        }
+        Ok(scores)
     }
 
     async fn ask(&self, lane: Lane, batch: Vec<ClassifyRequest>) -> Result<Vec<MomentScores>, Error> {
@@ -123,6 +126,11 @@ impl Classify {
     }
 }
 
+/// Nothing to ask about a text of less than two characters.
+fn is_wordless(text: &str) -> bool {
+    text.chars().filter(|c| c.is_alphanumeric()).count() < 2
+}
+
 /// Which kinds reach their thresholds, in the order of `MomentKind::ALL`.
 fn over(scores: &MomentScores, thresholds: &[f32; 5]) -> [bool; 5] {
     std::array::from_fn(|n| scores.kinds[n] >= thresholds[n])
@@ -137,8 +145,12 @@ mod tests {
     use crate::engine::candidate::Classifier;
     use crate::engine::{EngineError, fake};
 
+    fn said(text: &str) -> Said {
+        Said { text: text.to_owned(), speaker: None }
+    }
+
     async fn kinds(classify: &Classify, text: &str) -> Vec<MomentKind> {
-        let scores = classify.run(&[], text, None).await.unwrap().unwrap();
+        let scores = classify.run(classify.request(&[], said(text), None)).await.unwrap().unwrap();
         classify.decide(&scores, None).iter().map(|d| d.kind).collect()
     }
 
@@ -147,7 +159,8 @@ mod tests {
         let classify = Classify::new(&ClassifyConfig::default(), &fake::engines().unwrap()).unwrap();
         let found = kinds(&classify, "合同发给我，一共三万元").await;
         assert_eq!(found, [MomentKind::Quote, MomentKind::SigningIntent, MomentKind::NextStep]);
-        assert_eq!(classify.run(&[], "。", None).await.unwrap(), None);
+        let nothing = classify.request(&[], said("。"), None);
+        assert_eq!(classify.run(nothing).await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -171,8 +184,8 @@ mod tests {
     async fn only_the_nearest_texts_are_shown() {
         let config = ClassifyConfig { context: 1, ..Default::default() };
         let classify = Classify::new(&config, &fake::engines().unwrap()).unwrap();
-        let before = ["一".to_owned(), "二".to_owned()];
-        assert_eq!(classify.request(&before, "好的", None).unwrap().before, ["二"]);
+        let before = [said("一"), said("二")];
+        assert_eq!(classify.request(&before, said("好的"), None).before, [said("二")]);
     }
 
     /// Judges nothing for as long as the other end is there, and then fails.

@@ -6,9 +6,9 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::grams::Hasher;
-use super::pieces::{self, Pieces, Window, prepared};
+use super::pieces::{self, Pieces, Spoken, Window, prepared};
 use crate::engine::manifest::{self, Manifest};
-use crate::engine::{ClassifyRequest, EngineError, installed};
+use crate::engine::{ClassifyRequest, EngineError, Said, installed};
 
 const PINYIN: &[u8] = include_bytes!("../../../models/moments/pinyin.tsv");
 const TOKENIZER: &[u8] = include_bytes!("../../../models/moments/tokenizer.json");
@@ -66,21 +66,22 @@ impl TextFeatures {
 
     /// One request as ids.
     pub fn input(&self, request: &ClassifyRequest) -> Input {
+        let spoken = |said: &Said| (prepared(&said.text), said.speaker);
         // An utterance without words is none.
-        let mut before: Vec<(&String, String)> = request
+        let mut before: Vec<(&Said, Spoken)> = request
             .before
             .iter()
             .rev()
-            .map(|text| (text, prepared(text)))
-            .filter(|(_, prepared)| !prepared.is_empty())
+            .map(|said| (said, spoken(said)))
+            .filter(|(_, (prepared, _))| !prepared.is_empty())
             .take(pieces::MAX_BEFORE)
             .collect();
-        let earlier = |n: usize| before.get(n).map_or("", |(text, _)| text.as_str());
-        let texts = [request.text.as_str(), earlier(0), earlier(1)];
+        let earlier = |n: usize| before.get(n).map_or("", |(said, _)| said.text.as_str());
+        let texts = [request.judged.text.as_str(), earlier(0), earlier(1)];
         let grams = std::array::from_fn(|n| self.hasher.ids(texts[n], self.roles[n]));
         before.reverse();
-        let before: Vec<String> = before.into_iter().map(|(_, prepared)| prepared).collect();
-        let after = request.after.as_deref().map(prepared);
-        Input { window: self.pieces.window(&before, &prepared(&request.text), after.as_deref()), grams }
+        let before: Vec<Spoken> = before.into_iter().map(|(_, spoken)| spoken).collect();
+        let after = request.after.as_ref().map(spoken);
+        Input { window: self.pieces.window(&before, &spoken(&request.judged), after.as_ref()), grams }
     }
 }

@@ -31,6 +31,8 @@ pub struct OnnxMoments {
     thresholds: [f32; 5],
     /// Whether the graph tells who may speak: those before 0.3.1 do not.
     tells_customers: bool,
+    /// Whether it is told who speaks: those before 0.4.0 are not.
+    told_speakers: bool,
 }
 
 impl OnnxMoments {
@@ -55,6 +57,7 @@ impl OnnxMoments {
             features,
             thresholds: thresholds(manifest)?,
             tells_customers: manifest.outputs.iter().any(|output| output.name == "customer"),
+            told_speakers: manifest.inputs.iter().any(|input| input.name == "speakers"),
         })
     }
 
@@ -63,16 +66,18 @@ impl OnnxMoments {
         let rows = |of: fn(&Input) -> &Vec<i64>| inputs.iter().map(of).collect::<Vec<_>>();
         let (ids, length) = padded(&rows(|i| &i.window.ids), pieces::PADDING);
         let (segments, _) = padded(&rows(|i| &i.window.segments), 0);
+        let (speakers, _) = padded(&rows(|i| &i.window.speakers), 0);
         let (grams, most) = padded(&inputs.iter().flat_map(|i| &i.grams).collect::<Vec<_>>(), 0);
         let tensor = |shape: Vec<usize>, values| TensorRef::from_array_view((shape, values)).map_err(failed);
-        let outputs = self
-            .session
-            .run(ort::inputs![
-                "ids" => tensor(vec![batch.len(), length], ids.as_slice())?,
-                "segments" => tensor(vec![batch.len(), length], segments.as_slice())?,
-                "grams" => tensor(vec![batch.len(), ROLES, most], grams.as_slice())?,
-            ])
-            .map_err(failed)?;
+        let mut given = ort::inputs![
+            "ids" => tensor(vec![batch.len(), length], ids.as_slice())?,
+            "segments" => tensor(vec![batch.len(), length], segments.as_slice())?,
+            "grams" => tensor(vec![batch.len(), ROLES, most], grams.as_slice())?,
+        ];
+        if self.told_speakers {
+            given.extend(ort::inputs!["speakers" => tensor(vec![batch.len(), length], speakers.as_slice())?]);
+        }
+        let outputs = self.session.run(given).map_err(failed)?;
         let output = |name: &str| {
             let value = outputs.get(name).ok_or_else(|| missing(name))?;
             value.try_extract_tensor::<f32>().map(|(_, values)| values).map_err(failed)

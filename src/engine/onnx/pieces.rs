@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::grams::fold_numbers;
+use crate::domain::transcript::Speaker;
 use crate::engine::EngineError;
 
 /// Begins a sequence, and ends each utterance in it.
@@ -22,6 +23,8 @@ const MAX_CONTEXT_PIECES: usize = 32;
 pub const MAX_BEFORE: usize = 3;
 /// What a piece that is not in the vocabulary costs, beyond the least likely one that is.
 const UNKNOWN_PENALTY: f64 = 10.0;
+/// Speaks what nobody knows the speaker of.
+const NOBODY: i64 = 0;
 /// Number of the judged utterance in a sequence.
 const JUDGED: i64 = 7;
 
@@ -46,14 +49,19 @@ enum Model {
     Unigram { unk_id: usize, vocab: Vec<(String, f64)> },
 }
 
-/// A sequence for the graph: pieces, and the number of the utterance that each belongs to.
+/// A sequence for the graph: pieces, and of each the number of its utterance and who speaks it. All of one length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Window {
     /// Piece ids.
     pub ids: Vec<i64>,
-    /// Of the same length.
+    /// Numbers of utterances.
     pub segments: Vec<i64>,
+    /// 0 nobody knows, 1 the salesperson, 2 a customer.
+    pub speakers: Vec<i64>,
 }
+
+/// A prepared text, and who speaks it.
+pub type Spoken = (String, Option<Speaker>);
 
 impl Pieces {
     /// Reads a `tokenizer.json` with a unigram model.
@@ -107,18 +115,24 @@ impl Pieces {
     }
 
     /// The judged text with prepared texts before it (oldest first) and, if it is known, the one after it.
-    pub fn window(&self, before: &[String], text: &str, after: Option<&str>) -> Window {
+    pub fn window(&self, before: &[Spoken], judged: &Spoken, after: Option<&Spoken>) -> Window {
         // Without the text after it nobody may look ahead: numbers in steps of two leave no neighbours.
         let step = if after.is_some() { 1 } else { 2 };
         let first = JUDGED - step * before.len() as i64;
-        let earlier = before.iter().map(|text| (text.as_str(), MAX_CONTEXT_PIECES));
-        let texts = earlier.chain([(text, MAX_PIECES)]).chain(after.map(|text| (text, MAX_CONTEXT_PIECES)));
-        let mut window = Window { ids: vec![BEGIN], segments: vec![first] };
-        for ((text, most), number) in texts.zip((first..).step_by(step as usize)) {
+        let around = |said| (said, MAX_CONTEXT_PIECES);
+        let texts = before.iter().map(around).chain([(judged, MAX_PIECES)]).chain(after.map(around));
+        let mut window = Window { ids: vec![BEGIN], segments: vec![first], speakers: vec![NOBODY] };
+        for (((text, speaker), most), number) in texts.zip((first..).step_by(step as usize)) {
             let ids = self.cut(text);
             let kept = ids.get(ids.len().saturating_sub(most)..).unwrap_or_default();
             window.ids.extend(kept.iter().chain([&END]));
             window.segments.resize(window.ids.len(), number);
+            let speaker = match speaker {
+                None => NOBODY,
+                Some(Speaker::Rep) => 1,
+                Some(Speaker::Customer) => 2,
+            };
+            window.speakers.resize(window.ids.len(), speaker);
         }
         window
     }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::*;
+use crate::domain::transcript::Speaker;
 use crate::engine::manifest::Manifests;
 use crate::engine::{
-    ClassifyRequest, MomentClassifier, VOICE_WINDOW, VoiceDetector, VoiceRequest, VoiceState, real,
+    ClassifyRequest, MomentClassifier, Said, VOICE_WINDOW, VoiceDetector, VoiceRequest, VoiceState, real,
 };
 
 fn voice() -> SileroVoice {
@@ -79,8 +80,12 @@ struct Item {
     previous: Vec<String>,
     text: String,
     following: Option<String>,
+    #[serde(default)]
+    speakers: Vec<Option<Speaker>>,
     ids: Vec<i64>,
     segments: Vec<i64>,
+    #[serde(default)]
+    speaking: Vec<i64>,
     grams: [Vec<i64>; 3],
     scores: [f32; 5],
     categories: [f32; 10],
@@ -90,10 +95,12 @@ struct Item {
 
 impl Item {
     fn request(&self) -> ClassifyRequest {
+        let mut speakers = self.speakers.iter().copied().chain(std::iter::repeat(None));
+        let mut said = |text: &String| Said { text: text.clone(), speaker: speakers.next().flatten() };
         ClassifyRequest {
-            before: self.previous.clone(),
-            text: self.text.clone(),
-            after: self.following.clone(),
+            before: self.previous.iter().map(&mut said).collect(),
+            judged: said(&self.text),
+            after: self.following.as_ref().map(said),
         }
     }
 }
@@ -110,6 +117,7 @@ fn text_becomes_the_golden_ids() {
     for item in &golden.items {
         let input = features.input(&item.request());
         assert_eq!((&input.window.ids, &input.window.segments), (&item.ids, &item.segments), "{}", item.text);
+        assert_eq!(input.window.speakers, item.speaking, "{}", item.text);
         assert_eq!(input.grams, item.grams, "{}", item.text);
     }
 }
